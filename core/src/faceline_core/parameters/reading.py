@@ -1,0 +1,120 @@
+"""Reads params.yaml: numbers as people write them, errors that name the key, and for each stage only its own keys."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from faceline_core.errors import FacelineError
+from faceline_core.parameters.schema import Parameters
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that reads `1e-05` as a number (YAML 1.2), as `dvc exp run -S lr=1e-5` writes it."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands here a second time", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+class StageParameters:
+    """The parameters that one stage declared, and no others: asking for another is a defect that shows at once."""
+
+    def __init__(self, parameters: Parameters, keys: Sequence[str]):
+        self._values = {key: getattr(parameters, key) for key in keys}
+
+    def __getattr__(self, key: str) -> Any:
+        try:
+            return self.__dict__["_values"][key]
+        except KeyError:
+            raise AttributeError(f"the stage did not declare the parameter {key!r} in its KEYS") from None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings, lists and dicts, for a checkpoint or a hash."""
+        return {
+            key: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+            for key, value in self._values.items()
+        }
+
+
+def read_parameters(path: Path, keys: Sequence[str]) -> StageParameters:
+    """Reads and checks the whole of a params file, and returns the part that a stage declared.
+
+    Args:
+        path: the YAML file.
+        keys: top-level names that the stage uses.
+
+    Raises:
+        FacelineError: where the file is missing, is not YAML, lacks a key, holds an unknown one (the nearest known name
+            is given) or a value out of bounds; every fault of the file is listed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise FacelineError(f"{path} is not there. Copy one of recipes/*.yaml to {path}") from None
+    except UnicodeDecodeError as error:
+        raise FacelineError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8") from None
+    try:
+        values = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise FacelineError(f"{path}{line} is not YAML: {error.problem}. Mend that line") from None
+    except yaml.YAMLError as error:
+        raise FacelineError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise FacelineError(f"{path} holds no parameters. Copy one of recipes/*.yaml over it")
+    try:
+        parameters = Parameters.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(dict.fromkeys(_describe(fault) for fault in error.errors()))
+        raise FacelineError(f"{path}: {faults}") from None
+    return StageParameters(parameters, keys)
+
+
+def _describe(fault: ErrorDetails) -> str:
+    where = [part for part in fault["loc"] if not _is_branch_label(part)]
+    name = ".".join(str(part) for part in where)
+    if fault["type"] == "extra_forbidden":
+        section = _model_at([str(part) for part in where[:-1]])
+        near = difflib.get_close_matches(str(where[-1]), section.model_fields, n=1, cutoff=0.4)
+        hint = f"did you mean {'.'.join([*map(str, where[:-1]), near[0]])}?" if near else "remove it"
+        return f"unknown key {name}: {hint}"
+    if fault["type"] == "missing":
+        return f"{name} is missing: a params file is complete, see recipes/"
+    found = "" if isinstance(fault["input"], dict) else f", found {fault['input']!r}"
+    message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+    return f"{name}: {message}{found}" if name else message + found
+
+
+def _is_branch_label(part: int | str) -> bool:
+    """pydantic adds the branch of a union (`int`, `literal['auto']`, `constrained-float`) to an error's place."""
+    return isinstance(part, str) and (part in {"int", "float", "str", "none"} or "[" in part or "constrained" in part)
+
+
+def _model_at(path: list[str]) -> type[BaseModel]:
+    model: type[BaseModel] = Parameters
+    for part in path:
+        annotation = model.model_fields[part].annotation
+        candidates = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+        model = next(kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return model

@@ -1,0 +1,72 @@
+"""The thin command line that every stage wears."""
+
+import argparse
+import errno
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+from faceline_core import __version__
+from faceline_core.errors import FacelineError
+from faceline_core.parameters import StageParameters, read_parameters
+
+
+def stage_parser(stage: str, description: str) -> argparse.ArgumentParser:
+    """The options that all stages share: --params, --debug, --version."""
+    parser = argparse.ArgumentParser(prog=f"faceline-{stage}", description=description)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameters (default: params.yaml)")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--version", action="version", version=f"faceline-{stage} {__version__}")
+    return parser
+
+
+def run_stage(stage: str, description: str, keys: Sequence[str], function: Callable[[StageParameters], object]) -> int:
+    """A stage that takes nothing but its parameters: reads them, runs, and turns errors into one line.
+
+    Args:
+        stage: its name, as in `./stage NAME`.
+        description: a sentence for --help.
+        keys: the parameters that it uses.
+        function: the stage's work, called with them.
+
+    Returns:
+        The exit code: 0, 1 after an error that the user can mend, 130 where it was stopped.
+    """
+    options = stage_parser(stage, description).parse_args()
+    return guarded(stage, lambda: function(read_parameters(options.params, keys)), debug=options.debug)
+
+
+def guarded(stage: str, work: Callable[[], object], debug: bool = False) -> int:
+    """Runs the work of a command; an error that the user can mend becomes one line on stderr, and exit code 1."""
+    signal.signal(signal.SIGTERM, _stop)  # as process 1 of a container, SIGTERM would be ignored
+    try:
+        work()
+    except FacelineError as error:
+        return _report(stage, str(error), debug)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        place = error.filename or os.getcwd()
+        cure = "Make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Make it writable"
+        return _report(stage, f"{place}: {(error.strerror or 'failed').lower()}. {cure} and run it again", debug)
+    except KeyboardInterrupt:
+        print(f"[{stage}] stopped; run it again to go on", file=sys.stderr, flush=True)
+        return 130
+    return 0
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _report(stage: str, message: str, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    if os.environ.get("DVC_STAGE"):  # DVC removes a stage's outputs before it runs its command
+        message += " (`dvc checkout` brings the earlier outputs back)"
+    print(f"[{stage}] error: {message}", file=sys.stderr, flush=True)
+    return 1
