@@ -1,0 +1,1 @@
+"""The faces that preprocess wrote, as the other stages read them."""

@@ -1,0 +1,1 @@
+"""Recognition networks: backbones, the recogniser around them, and the files they are kept in."""

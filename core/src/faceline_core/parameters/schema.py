@@ -1,4 +1,4 @@
-"""The whole of params.yaml as frozen models. Nothing has a default: a params file is complete, and says so if it is not."""
+"""The whole of params.yaml as frozen models. Nothing has a default: a params file is complete."""
 
 from typing import Annotated, Literal
 
@@ -44,9 +44,9 @@ class Preprocess(Section):
     max_asymmetry: Fraction
     """Pose: difference of the nose's distances to both eyes over their sum; 0 frontal, 1 takes all."""
     near_duplicate_bits: Annotated[int, Field(ge=0, le=16)] | None
-    """Two photos whose 64-bit difference hashes differ in at most this many bits are near-duplicates; null: do not look."""
+    """Photos whose 64-bit difference hashes differ in at most this many bits are near-duplicates; null: do not look."""
     blur_levels: list[NotNegative]
-    """Gaussian sigmas in px of the aligned crop; each above 0 writes a copy `<photo>_blur<level>.jpg` beside the face."""
+    """Gaussian sigmas in px of the aligned crop; each above 0 writes a copy `<photo>_blur<level>.jpg` as well."""
     unseen_identities: Annotated[float, Field(ge=0, lt=1)]
     """Fraction of people held back whole: half for choosing (unseen_val), half for reporting (unseen)."""
     val_ratio: Annotated[float, Field(ge=0, lt=1)]
@@ -61,7 +61,9 @@ class Preprocess(Section):
     @model_validator(mode="after")
     def _consistent(self) -> "Preprocess":
         if self.exposure[0] >= self.exposure[1]:
-            raise ValueError(f"exposure: the lower bound {self.exposure[0]:g} is not below the upper {self.exposure[1]:g}")
+            raise ValueError(
+                f"exposure: the lower bound {self.exposure[0]:g} is not below the upper {self.exposure[1]:g}"
+            )
         if self.val_ratio + self.test_ratio >= 1:
             raise ValueError(
                 f"val_ratio + test_ratio is {self.val_ratio + self.test_ratio:g}: nothing would be left to train on"

@@ -50,7 +50,7 @@ def guarded(stage: str, work: Callable[[], object], debug: bool = False) -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
-        place = error.filename or os.getcwd()
+        place = error.filename or Path.cwd()
         cure = "Make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Make it writable"
         return _report(stage, f"{place}: {(error.strerror or 'failed').lower()}. {cure} and run it again", debug)
     except KeyboardInterrupt:
@@ -59,7 +59,7 @@ def guarded(stage: str, work: Callable[[], object], debug: bool = False) -> int:
     return 0
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def _stop(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 

@@ -1,0 +1,79 @@
+"""One split of the processed faces: a folder per person."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from faceline_core.errors import FacelineError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+_COPY = re.compile(r"_blur\d+(\.\d+)?$")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The faces of a split, sorted by person and file name.
+
+    `paths[i]` shows the person `classes[labels[i]]`.
+    """
+
+    folder: Path
+    classes: list[str]
+    paths: list[Path]
+    labels: list[int]
+
+    @property
+    def sources(self) -> list[str]:
+        """For each face the photo it was cut from: blurred copies of a face share theirs."""
+        return [f"{path.parent.name}/{_COPY.sub('', path.stem)}" for path in self.paths]
+
+    def sha256(self) -> str:
+        """Hex SHA-256 over names and bytes of all files."""
+        digest = hashlib.sha256()
+        for path in self.paths:
+            digest.update(f"{path.relative_to(self.folder)}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()
+
+
+def read_split(processed: Path, name: str, classes: list[str] | None = None) -> Split:
+    """Lists the faces of one split.
+
+    Args:
+        processed: the folder that preprocess wrote.
+        name: train, val, test, unseen_val or unseen.
+        classes: take these people only, in this order; people of the list who have no folder here keep their place.
+            None takes those found, sorted.
+
+    Raises:
+        FacelineError: where the folder is missing or holds no face.
+    """
+    folder = processed / name
+    if not folder.is_dir():
+        raise FacelineError(f"{folder} is not there. Run the preprocess stage first: dvc repro preprocess")
+    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    people = found if classes is None else classes
+    paths: list[Path] = []
+    labels: list[int] = []
+    for label, person in enumerate(people):
+        person_folder = folder / person
+        files = sorted(person_folder.iterdir()) if person_folder.is_dir() else []
+        faces = [file for file in files if file.suffix.lower() in SUFFIXES]
+        paths += faces
+        labels += [label] * len(faces)
+    if not paths:
+        of_whom = "" if classes is None else f" of the {len(classes)} people asked for"
+        raise FacelineError(
+            f"{folder} holds no faces{of_whom}. Run the preprocess stage again: dvc repro preprocess{_cure(name)}"
+        )
+    return Split(folder, people, paths, labels)
+
+
+def _cure(name: str) -> str:
+    return {
+        "val": ", with more photos a person or a larger preprocess.val_ratio",
+        "test": ", with more photos a person or a larger preprocess.test_ratio",
+        "unseen": ", with more people or a larger preprocess.unseen_identities",
+        "unseen_val": ", with more people or a larger preprocess.unseen_identities",
+    }.get(name, ", and read its table: which photos were turned away, and why")

@@ -1,0 +1,24 @@
+"""Files that torch.save wrote, read without running any code."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from faceline_core.errors import FacelineError
+
+
+def read_tensor_file(path: Path) -> Any:
+    """What a file of tensors, numbers, strings, lists and dicts holds, on the CPU.
+
+    Raises:
+        FacelineError: where it is no such file, is damaged, or holds objects whose loading would run code.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError):
+        raise FacelineError(
+            f"{path} is no file of PyTorch tensors: it is damaged, of another kind, or holds Python objects, "
+            "which are not loaded because that would run code. Give another file"
+        ) from None
