@@ -1,0 +1,54 @@
+"""One dense row an epoch: a line on the console, a row in a CSV, and the rows so far in every checkpoint."""
+
+import csv
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+
+from faceline_core.stage.files import written_beside
+
+
+class History(lightning.Callback):
+    """Keeps a row an epoch of what the module logged, and writes the CSV anew after each.
+
+    Args:
+        path: the CSV.
+        metrics: names of logged metrics, in the order of the columns; epoch, lr and seconds are added.
+        announce: called with each finished row.
+
+    The rows travel in Lightning's checkpoint, so that a resumed run has one history without gaps or repetitions.
+    """
+
+    def __init__(self, path: Path, metrics: Sequence[str], announce: Callable[[dict[str, float]], None]):
+        self.path, self.metrics, self.announce = path, list(metrics), announce
+        self.rows: list[dict[str, float]] = []
+        self._began = 0.0
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
+        self._began = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
+        logged = trainer.callback_metrics
+        row: dict[str, float] = {"epoch": trainer.current_epoch + 1}
+        row |= {name: float(logged[name]) for name in self.metrics}
+        row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        row["seconds"] = round(time.monotonic() - self._began, 3)
+        self.rows.append(row)
+        self._write()
+        self.announce(row)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+        self._write()
+
+    def _write(self) -> None:
+        with written_beside(self.path) as beside, beside.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)

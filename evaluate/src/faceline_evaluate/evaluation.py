@@ -1,0 +1,132 @@
+"""The evaluate stage: a checkpoint and the faces it has not been trained on to metrics, tables and pictures."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from faceline_core.data.split import Split, read_split
+from faceline_core.models.checkpoint import load_recogniser
+from faceline_core.parameters import StageParameters
+from faceline_core.stage.files import replaced_folder, write_json
+from faceline_core.stage.progress import say
+from faceline_evaluate.inference import Recognised, recognise
+from faceline_evaluate.known import classification, person_rows
+from faceline_evaluate.pictures import draw_confusion, draw_roc, draw_scores
+from faceline_evaluate.tables import roc_rows, score_rows, write_table
+from faceline_evaluate.verification import Verification, far_name
+
+
+def evaluate(
+    parameters: StageParameters, processed: Path = Path("data/processed"), artifacts: Path = Path("artifacts")
+) -> dict[str, Any]:
+    """Measures the best checkpoint: known people on `test`, unknown ones on `unseen`.
+
+    Thresholds are chosen on `unseen_val`, which holds other people than `unseen`, and applied to both sets that are
+    reported. Writes `metrics.json` and `evaluate/` below `artifacts`.
+
+    Args:
+        parameters: what faceline_evaluate.KEYS names.
+        processed: the folder that preprocess wrote.
+        artifacts: the folder that train wrote to.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        FacelineError: where the checkpoint or a split is missing or does not do.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    recogniser, checkpoint = load_recogniser(artifacts / "checkpoints/best_model.pth")
+    recogniser.to(device)
+    test = read_split(processed, "test", checkpoint["classes"])
+    splits = {
+        "unseen_val": read_split(processed, "unseen_val"),
+        "unseen": read_split(processed, "unseen"),
+        "test": test,
+    }
+    say("evaluate", ", ".join(f"{len(split.paths)} {name} faces" for name, split in splits.items()) + f", {device}")
+    seen = {name: recognise(recogniser, split, device) for name, split in splits.items()}
+    verified = {name: _verification(split, seen[name], parameters) for name, split in splits.items()}
+
+    settings = parameters.evaluate
+    chosen = verified["unseen_val"].thresholds(settings.fars)
+    figures = {
+        name: verified[name].figures(
+            settings.fars, {} if name == "unseen_val" else chosen, settings.bootstrap, parameters.seed
+        )
+        for name in splits
+    }
+    known = classification(test.labels, seen["test"].probabilities, test.classes)
+    metrics = {
+        "test": known | {"verification": figures["test"]},
+        "unseen": figures["unseen"],
+        "unseen_val": figures["unseen_val"],
+        "checkpoint": {"epoch": checkpoint["epoch"], "best_val_acc": checkpoint["best_val_acc"]},
+    }
+    with replaced_folder(artifacts / "evaluate") as folder:
+        _write(folder, test, seen["test"], verified, chosen, settings.fars)
+    write_json(artifacts / "metrics.json", metrics)
+    _report(metrics, settings.fars)
+    return metrics
+
+
+def _verification(split: Split, seen: Recognised, parameters: StageParameters) -> Verification:
+    return Verification(split, seen.embeddings, parameters.evaluate.max_faces, parameters.seed)
+
+
+def _write(
+    folder: Path,
+    test: Split,
+    seen: Recognised,
+    verified: dict[str, Verification],
+    chosen: dict[str, float | None],
+    fars: list[float],
+) -> None:
+    predicted = seen.probabilities.argmax(axis=1)
+    confusion = [
+        {"actual": test.classes[actual], "predicted": test.classes[guess]}
+        for actual, guess in zip(test.labels, predicted, strict=True)
+    ]
+    write_table(folder / "confusion.csv", confusion)
+    write_table(folder / "people.csv", person_rows(test.labels, seen.probabilities, test.classes))
+    for name, suffix in (("unseen", ""), ("test", "_test")):
+        pairs = verified[name].pairs
+        write_table(folder / f"roc{suffix}.csv", roc_rows(verified[name].curve))
+        write_table(folder / f"scores{suffix}.csv", score_rows(pairs.genuine, pairs.impostor))
+    draw_roc(folder / "roc.png", {"unseen": verified["unseen"], "test": verified["test"]}, fars)
+    far = min(fars, key=lambda rate: abs(math.log10(rate) + 2))  # the one nearest to 1e-2 is drawn
+    draw_scores(folder / "scores.png", "people never trained on", verified["unseen"], chosen[far_name(far)], far)
+    draw_confusion(folder / "confusion.png", test.labels, predicted, test.classes)
+
+
+def _report(metrics: dict[str, Any], fars: list[float]) -> None:
+    test, unseen = metrics["test"], metrics["unseen"]
+    say(
+        "evaluate",
+        f"known people: accuracy {test['accuracy']:.3f} [{test['accuracy_low']:.3f}, {test['accuracy_high']:.3f}], "
+        f"macro F1 {test['macro_f1']:.3f} ({test['faces']} test faces of {test['people']} people)",
+    )
+    say(
+        "evaluate",
+        f"unknown people: AUC {unseen['auc']:.4f}, EER {unseen['eer']:.4f} ({unseen['people']} people, "
+        f"{unseen['genuine_pairs']} genuine and {unseen['impostor_pairs']} impostor pairs)",
+    )
+    for far in fars:
+        say("evaluate", f"  FAR {far:g}: " + _rate_line(unseen["vr"][far_name(far)], unseen["impostor_pairs"]))
+    say("evaluate", "figures: artifacts/metrics.json, tables and pictures: artifacts/evaluate")
+
+
+def _rate_line(rate: dict[str, Any], impostor_pairs: int) -> str:
+    if not rate["resolvable"]:
+        return f"cannot be resolved by {impostor_pairs} impostor pairs"
+    line = f"VR {rate['vr']:.3f}"
+    if rate["vr_low"] is not None:
+        line += f" [{rate['vr_low']:.3f}, {rate['vr_high']:.3f}]"
+    if "chosen_threshold" in rate:
+        line += (
+            f"; at {rate['chosen_threshold']:.3f}, chosen on unseen_val: "
+            f"FAR {rate['far_at_chosen']:.4f}, VR {rate['vr_at_chosen']:.3f}"
+        )
+    return line

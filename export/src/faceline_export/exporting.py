@@ -1,0 +1,86 @@
+"""The export stage: a checkpoint to a file that runs without Faceline."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+
+from faceline_core import __version__
+from faceline_core.data.faces import read_faces
+from faceline_core.data.split import read_split
+from faceline_core.errors import FacelineError
+from faceline_core.models.checkpoint import load_recogniser
+from faceline_core.stage.files import replaced_folder, sha256_of, write_json
+from faceline_core.stage.progress import say
+from faceline_export.torchscript import largest_difference, write_torchscript
+
+_FACES = 64
+
+
+def export(processed: Path = Path("data/processed"), artifacts: Path = Path("artifacts")) -> None:
+    """Writes `model/model.torchscript.pt` and `model/metadata.json` below `artifacts`.
+
+    Raises:
+        FacelineError: where the checkpoint, the metrics or the test faces are missing, where the metrics are of another
+            checkpoint, and where the exported model differs from its checkpoint by more than 1e-4.
+    """
+    checkpoint_file = artifacts / "checkpoints/best_model.pth"
+    recogniser, checkpoint = load_recogniser(checkpoint_file)
+    metrics = _read_metrics(artifacts / "metrics.json")
+    test = read_split(processed, "test")
+    step = max(1, len(test.paths) // _FACES)
+    faces = torch.from_numpy(read_faces(test.paths[::step][:_FACES], recogniser.img_size))
+    with replaced_folder(artifacts / "model") as folder:
+        model_file = folder / "model.torchscript.pt"
+        write_torchscript(recogniser, model_file)
+        difference = largest_difference(recogniser, model_file, faces)
+        metadata = {
+            "input": "(N, H, W, 3) uint8 or float RGB in [0, 255], faces aligned to the 112 x 112 template, scaled",
+            "output": ["probabilities (N, classes)", "unit embeddings (N, D)", "norms (N, 1)"],
+            "classes": checkpoint["classes"],
+            "img_size": checkpoint["img_size"],
+            "color_order": "RGB",
+            "mean": list(checkpoint["normalisation"]["mean"]),
+            "std": list(checkpoint["normalisation"]["std"]),
+            "model_name": checkpoint["model_name"],
+            "embedding_size": recogniser.head.in_features,
+            "thresholds": _thresholds(metrics),
+            "training_data_sha256": checkpoint["data_sha256"],
+            "checkpoint_sha256": sha256_of(checkpoint_file),
+            "model_sha256": sha256_of(model_file),
+            "largest_difference": difference,
+            "faces_compared": len(faces),
+            "versions": {"faceline": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
+            "parameters": checkpoint["parameters"],
+        }
+        write_json(folder / "metadata.json", metadata)
+    say(
+        "export",
+        f"{model_file.name}: differs from the checkpoint by at most {difference:.1e} on {len(faces)} test faces",
+    )
+    say("export", f"-> {artifacts / 'model'}")
+
+
+def _read_metrics(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FacelineError(f"{path} is not there. Measure the recogniser first: dvc repro evaluate")
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except json.JSONDecodeError as error:
+        raise FacelineError(f"{path} is not JSON (line {error.lineno}). Measure again: dvc repro evaluate") from None
+
+
+def _thresholds(metrics: dict[str, Any]) -> list[dict[str, float]]:
+    """Cosine similarity from which two faces are one person: chosen on unseen_val, measured on unseen."""
+    return [
+        {
+            "far": float(name.removeprefix("far_")),
+            "threshold": rate["chosen_threshold"],
+            "measured_far": rate["far_at_chosen"],
+            "measured_vr": rate["vr_at_chosen"],
+        }
+        for name, rate in metrics["unseen"]["vr"].items()
+        if "chosen_threshold" in rate
+    ]
