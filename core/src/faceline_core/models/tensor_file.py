@@ -1,5 +1,6 @@
 """Files that torch.save wrote, read without running any code."""
 
+import errno
 import pickle
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ def read_tensor_file(path: Path) -> Any:
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError):
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: torch's answer to a file cut short
+            raise
         raise FacelineError(
             f"{path} is no file of PyTorch tensors: it is damaged, of another kind, or holds Python objects, "
             "which are not loaded because that would run code. Give another file"

@@ -1,0 +1,67 @@
+import math
+from pathlib import Path
+
+import pytest
+
+from faceline_core.errors import FacelineError
+from faceline_core.parameters import read_parameters
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "params.yaml").read_text()
+
+
+def read(tmp_path: Path, old: str, new: str, keys: tuple[str, ...] = ("lr",)):
+    assert old in TEXT
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT.replace(old, new, 1))
+    return read_parameters(path, keys)
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "params.yaml", *sorted((ROOT / "recipes").glob("*.yaml"))], ids=lambda p: p.name
+)
+def test_every_complete_set_of_parameters_loads(path):
+    assert read_parameters(path, ["seed"]).seed >= 0
+
+
+@pytest.mark.parametrize("written", ["1e-05", "1e-5", "1E-05", "0.00001", ".1e-4", "1.e-05"])
+def test_a_number_is_a_number_however_dvc_writes_it(tmp_path, written):
+    lr = next(line for line in TEXT.splitlines() if line.startswith("lr:"))
+    assert math.isclose(read(tmp_path, lr, f"lr: {written}").lr, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("seed: 42", "seed: 42\nlearning_rat: 1", "unknown key learning_rat"),
+        ("\nlr: ", "\nlrr: ", "unknown key lrr: did you mean lr?"),
+        ("  pick:", "  pik:", "unknown key preprocess.pik: did you mean preprocess.pick?"),
+        ("\nimg_size:", "\nimg_sise:", "img_size is missing"),
+        ("seed: 42", "seed: .nan", "seed"),
+        ("  val_ratio: 0.15", "  val_ratio: .nan", "preprocess.val_ratio: should be a finite number, found nan"),
+        ("  val_ratio: 0.15", "  val_ratio: 0.9", "val_ratio + test_ratio is 1.1"),
+        ("  exposure: [20, 240]", "  exposure: [240, 20]", "the lower bound 240 is not below the upper 20"),
+        ("  pick: central_largest", "  pick: biggest", "preprocess.pick: should be 'central_largest'"),
+        ("seed: 42", "seed: [", "line"),
+        ("seed: 42", "seed: 42\nseed: 43", "line 4 is not YAML: the key 'seed' stands here a second time"),
+    ],
+)
+def test_a_wrong_file_is_told_by_its_key(tmp_path, old, new, expected):
+    with pytest.raises(FacelineError) as caught:
+        read(tmp_path, old, new)
+    assert expected in str(caught.value)
+    assert str(tmp_path / "params.yaml") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_says_what_to_copy(tmp_path):
+    with pytest.raises(FacelineError, match=r"recipes/\*\.yaml"):
+        read_parameters(tmp_path / "params.yaml", ["lr"])
+
+
+def test_a_stage_sees_only_what_it_declared(tmp_path):
+    parameters = read(tmp_path, "seed: 42", "seed: 7", ("seed",))
+    assert parameters.seed == 7
+    assert parameters.as_dict() == {"seed": 7}
+    with pytest.raises(AttributeError, match="'lr'"):
+        _ = parameters.lr

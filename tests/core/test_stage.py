@@ -1,0 +1,104 @@
+import errno
+import os
+import sys
+
+import pytest
+
+from faceline_core.errors import FacelineError
+from faceline_core.stage import console
+from faceline_core.stage.files import replaced_folder, scratch_folder, write_json, written_beside
+from faceline_core.stage.progress import progress
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "out"
+    with replaced_folder(target) as folder:
+        (folder / "a").write_text("first")
+    with pytest.raises(RuntimeError), replaced_folder(target) as folder:
+        (folder / "a").write_text("second")
+        raise RuntimeError
+    assert (target / "a").read_text() == "first"
+    with replaced_folder(target) as folder:
+        (folder / "b").write_text("third")
+    assert sorted(p.name for p in target.iterdir()) == ["b"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
+
+
+def test_a_kill_between_the_two_renames_loses_nothing(tmp_path):
+    old = tmp_path / ".out.old"
+    old.mkdir()
+    (old / "a").write_text("first")
+    with pytest.raises(RuntimeError), replaced_folder(tmp_path / "out"):
+        raise RuntimeError
+    assert (tmp_path / "out/a").read_text() == "first"
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep/metrics.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    assert path.read_text() == '{\n  "a": 1\n}\n'
+    with pytest.raises(OSError), written_beside(path) as beside:  # noqa: PT011
+        beside.write_text("half")
+        raise OSError
+    assert [p.name for p in path.parent.iterdir()] == ["metrics.json"]
+
+
+def test_scratch_of_other_settings_is_removed_and_of_the_same_is_kept(tmp_path):
+    first = scratch_folder(tmp_path, "train", {"lr": 1})
+    (first / "progress").write_text("")
+    assert (scratch_folder(tmp_path, "train", {"lr": 1}) / "progress").exists()
+    other_stage = scratch_folder(tmp_path, "preprocess", {"lr": 1})
+    second = scratch_folder(tmp_path, "train", {"lr": 2})
+    assert not first.exists()
+    assert second.exists()
+    assert other_stage.exists()
+
+
+def _raise(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "expected"),
+    [
+        (FacelineError("x.jpg is broken. Mend it"), 1, "[train] error: x.jpg is broken. Mend it\n"),
+        (OSError(errno.ENOSPC, "No space left on device", "a.pth"), 1, "a.pth: no space left on device. Make room"),
+        (PermissionError(errno.EACCES, "Permission denied", "out"), 1, "out: permission denied. Make it writable"),
+        (KeyboardInterrupt(), 130, "stopped; run it again to go on"),
+    ],
+)
+def test_an_error_is_one_line(capsys, error, code, expected):
+    assert console.guarded("train", lambda: _raise(error)) == code
+    message = capsys.readouterr().err
+    assert expected in message
+    assert message.count("\n") == 1
+
+
+def test_a_defect_of_ours_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        console.guarded("train", lambda: 1 / 0)
+
+
+def test_under_dvc_the_line_says_how_to_get_the_outputs_back(capsys, monkeypatch):
+    monkeypatch.setenv("DVC_STAGE", "train")
+    console.guarded("train", lambda: _raise(FacelineError("no")))
+    assert "dvc checkout" in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["x", "--params", str(tmp_path / "none.yaml"), "--debug"])
+    assert console.run_stage("train", "d", ["lr"], print) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_sigterm_stops_like_ctrl_c(capsys):
+    assert console.guarded("train", lambda: os.kill(os.getpid(), 15)) == 130
+    assert "stopped" in capsys.readouterr().err
+
+
+def test_progress_passes_everything_on_and_tells_now_and_then(capsys):
+    assert list(progress(iter(range(5)), 5, "preprocess", "photos", seconds=0)) == [0, 1, 2, 3, 4]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == [f"[preprocess] {n}/5 photos" for n in (1, 2, 3, 4)]
