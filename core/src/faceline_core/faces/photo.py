@@ -1,0 +1,124 @@
+"""Photos of any ordinary kind to upright 8-bit RGB."""
+
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from faceline_core.errors import FacelineError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+"""File name endings, in lower case, that are taken for photos."""
+
+MAX_PIXELS = 120_000_000
+"""Photos with more pixels are refused before they are decoded: a few kB can hold gigabytes of one colour."""
+
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF")
+_FAULTS = (  # what Pillow's decoders raise on bytes that are not what the header promises
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+class PhotoError(FacelineError):
+    """A file that is no photo that can be used; the message names the file and the reason.
+
+    `reason` is the message without the file's name.
+    """
+
+    def __init__(self, path: Path, reason: str):
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
+
+
+def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decodes a JPEG, PNG, WebP, BMP or TIFF photo, whatever its ending says; of several pages the first.
+
+    Args:
+        path: the file.
+        max_pixels: the largest width x height to decode.
+
+    Returns:
+        (H, W, 3) uint8 RGB, upright: the EXIF orientation is applied. Grey, palette, CMYK and 16-bit photos are
+        converted; what is transparent is shown on white.
+
+    Raises:
+        PhotoError: where the file is empty, truncated, broken, of another format, or larger than `max_pixels`.
+        OSError: where the file cannot be opened at all (missing, no permission).
+    """
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels says it
+        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # odd tags that do not matter here
+        try:
+            with Image.open(file, formats=_FORMATS) as image:
+                if image.width * image.height > max_pixels:
+                    raise PhotoError(
+                        path,
+                        f"{image.width} x {image.height} px are more than the {max_pixels / 1e6:g} million allowed",
+                    )
+                image.load()
+                upright: NDArray[np.uint8] = np.array(_rgb(ImageOps.exif_transpose(image)))
+                return upright
+        except PhotoError:
+            raise
+        except _FAULTS as error:
+            raise PhotoError(path, f"does not decode: {_reason(path, error)}") from error
+
+
+def read_mask(path: Path, width: int, height: int) -> NDArray[np.uint8]:
+    """A visibility mask: (H, W) uint8, 255 visible, 0 occluded.
+
+    Args:
+        path: an 8-bit grey picture; of a coloured one the luminance is taken.
+        width: that of the upright photo it belongs to, in px.
+        height: likewise.
+
+    Raises:
+        PhotoError: where it does not decode, or is not of its photo's size.
+    """
+    mask = read_photo(path)
+    if mask.shape[:2] != (height, width):
+        raise PhotoError(path, f"is {mask.shape[1]} x {mask.shape[0]} px, its photo {width} x {height}")
+    return np.array(Image.fromarray(mask).convert("L"))
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}:
+        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+    if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _eight_bits(grey: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """(H, W) integers of 16 bits, or floats in [0, 1] or [0, 255], to uint8."""
+    values = np.nan_to_num(grey.astype(np.float32))
+    scale = 1 / 257
+    if np.issubdtype(grey.dtype, np.floating):
+        scale = 255.0 if values.max(initial=0) <= 1 else 1.0
+    eight: NDArray[np.uint8] = np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
+    return eight
+
+
+def _reason(path: Path, error: Exception) -> str:
+    if path.stat().st_size == 0:
+        return "the file is empty"
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no JPEG, PNG, WebP, BMP or TIFF"
+    return " ".join(str(error).split()) or type(error).__name__
