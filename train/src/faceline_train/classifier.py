@@ -10,7 +10,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from faceline_core.models.recogniser import Recogniser
 from faceline_core.parameters import StageParameters
-from faceline_core.training.optimisation import build_optimizer, build_schedule
+from faceline_core.training.optimisation import Schedule, build_optimizer
 
 METRICS = ("train_loss", "train_acc", "val_loss", "val_acc")
 
@@ -27,6 +27,8 @@ class Classifier(lightning.LightningModule):
         super().__init__()
         self.recogniser = recogniser
         self.parameters_of_run = parameters
+        self.schedule: Schedule
+        self._resumed_schedule: dict[str, Any] | None = None
         classes = len(recogniser.classes)
         self.train_acc = MulticlassAccuracy(classes, average="micro")
         self.val_acc = MulticlassAccuracy(classes, average="micro")
@@ -50,11 +52,23 @@ class Classifier(lightning.LightningModule):
         self.log("val_loss", F.cross_entropy(logits, labels), batch_size=len(labels))
         self.log("val_acc", self.val_acc, batch_size=len(labels))
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> torch.optim.Optimizer:
         settings = self.parameters_of_run
         optimizer = build_optimizer(self.recogniser.parameters(), settings.lr, settings.optimizer)
         steps = int(self.trainer.estimated_stepping_batches)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": build_schedule(optimizer, settings.lr, settings.scheduler, steps),
-        }
+        self.schedule = Schedule(optimizer, settings.lr, settings.scheduler, steps)
+        if self._resumed_schedule is not None:
+            self.schedule.load_state_dict(self._resumed_schedule)
+        return optimizer
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.schedule.after_step()
+
+    def on_train_epoch_end(self) -> None:
+        self.schedule.after_epoch(float(self.trainer.callback_metrics["val_loss"]))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["schedule"] = self.schedule.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._resumed_schedule = checkpoint["schedule"]

@@ -17,7 +17,6 @@ from faceline_core.parameters import StageParameters
 from faceline_core.stage.files import code_hash, replaced_folder, scratch_folder, sha256_of
 from faceline_core.stage.progress import say
 from faceline_core.training.history import History
-from faceline_core.training.resume import KeepProgress
 from faceline_core.training.trainer import build_trainer
 from faceline_train.augmentation import Augmentation
 from faceline_train.batches import FaceBatches
@@ -64,7 +63,9 @@ def train(
     checkpoints = scratch / "checkpoints"
 
     def save(name: str) -> None:
-        save_checkpoint(checkpoints / name, recogniser, **_training_state(trainer, selection, parameters, data))
+        save_checkpoint(
+            checkpoints / name, recogniser, **_training_state(trainer, classifier, selection, parameters, data)
+        )
 
     def announce(row: dict[str, float]) -> None:
         best = "  best" if selection.epoch == row["epoch"] else ""
@@ -72,7 +73,7 @@ def train(
 
     selection = Selection(lambda: save("best_model.pth"), parameters.trainer.early_stopping)
     history = History(scratch / "train/history.csv", METRICS, announce)
-    trainer = build_trainer(parameters.trainer, parameters.epochs, [selection, history, KeepProgress(progress_file)])
+    trainer = build_trainer(parameters.trainer, parameters.epochs, [selection, history], progress_file)
     batches = FaceBatches(
         train_split,
         val_split,
@@ -138,14 +139,14 @@ def _key(parameters: StageParameters, train_data: str, val_data: str) -> dict[st
 
 
 def _training_state(
-    trainer: lightning.Trainer, selection: Selection, parameters: StageParameters, data: str
+    trainer: lightning.Trainer, classifier: Classifier, selection: Selection, parameters: StageParameters, data: str
 ) -> dict[str, Any]:
     return {
         "epoch": trainer.current_epoch + 1 if trainer.training else trainer.current_epoch,
         "best_epoch": selection.epoch,
         "best_val_acc": selection.accuracy,
         "optimizer": trainer.optimizers[0].state_dict(),
-        "scheduler": trainer.lr_scheduler_configs[0].scheduler.state_dict(),
+        "scheduler": classifier.schedule.state_dict(),
         "parameters": parameters.as_dict(),
         "data_sha256": data,
     }

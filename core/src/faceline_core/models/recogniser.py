@@ -36,6 +36,7 @@ class Recogniser(nn.Module):
         self.register_buffer("mean", 255 * torch.tensor(spec.normalisation.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(spec.normalisation.std).view(1, 3, 1, 1), persistent=False)
         self._frozen = freeze(self.backbone, freeze_ratio, img_size)
+        self.train()  # Lightning takes every module's mode as it finds it
 
     def features(self, images: Tensor) -> Tensor:
         """Faces (N, 3, H, W), uint8 or float, RGB in [0, 255], to features (N, D): embeddings before normalisation."""

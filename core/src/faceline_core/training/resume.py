@@ -3,19 +3,20 @@
 from pathlib import Path
 
 import lightning
+from lightning.pytorch.callbacks import Checkpoint
 
 
-class KeepProgress(lightning.Callback):
-    """Writes Lightning's checkpoint as each epoch but the first begins: everything of the one before is then in it.
+class KeepProgress(Checkpoint):
+    """Writes Lightning's checkpoint at the end of each epoch, in one step.
 
-    (At the end of an epoch would be too early: a plateau schedule has not moved yet.)
+    A `Checkpoint` because Lightning calls those last: what the module and the other callbacks do at the end of an epoch
+    is then in it.
     """
 
     def __init__(self, path: Path):
         self.path = path
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
-        if trainer.current_epoch > 0:
-            beside = self.path.with_suffix(".new")
-            trainer.save_checkpoint(beside)
-            beside.replace(self.path)
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
+        beside = self.path.with_suffix(".new")
+        trainer.save_checkpoint(beside)
+        beside.replace(self.path)

@@ -4,6 +4,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import lightning
 import torch
@@ -11,10 +12,13 @@ from lightning.fabric.utilities.warnings import PossibleUserWarning
 
 from faceline_core.errors import FacelineError
 from faceline_core.parameters.schema import Trainer as TrainerSettings
+from faceline_core.training.resume import KeepProgress
 
 
-def build_trainer(settings: TrainerSettings, epochs: int, callbacks: Sequence[lightning.Callback]) -> lightning.Trainer:
-    """The trainer of a stage: one device, deterministic, no logger, no checkpoint of its own.
+def build_trainer(
+    settings: TrainerSettings, epochs: int, callbacks: Sequence[lightning.Callback], progress: Path
+) -> lightning.Trainer:
+    """The trainer of a stage: one device, deterministic, no logger, and `progress`, the file to go on from.
 
     Raises:
         FacelineError: where a GPU is asked for and none is there.
@@ -33,9 +37,8 @@ def build_trainer(settings: TrainerSettings, epochs: int, callbacks: Sequence[li
         devices=1,
         precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
         max_epochs=epochs,
-        callbacks=list(callbacks),
+        callbacks=[*callbacks, KeepProgress(progress)],
         logger=False,
-        enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=sys.stderr.isatty(),
         num_sanity_val_steps=0,
