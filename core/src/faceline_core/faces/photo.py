@@ -17,7 +17,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 MAX_PIXELS = 120_000_000
 """Photos with more pixels are refused before they are decoded: a few kB can hold gigabytes of one colour."""
 
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _FAULTS = (  # what Pillow's decoders raise on bytes that are not what the header promises
     OSError,
     SyntaxError,
@@ -25,7 +25,6 @@ _FAULTS = (  # what Pillow's decoders raise on bytes that are not what the heade
     TypeError,
     EOFError,
     IndexError,
-    KeyError,
     OverflowError,
     NotImplementedError,
     struct.error,
@@ -60,6 +59,7 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
         PhotoError: where the file is empty, truncated, broken, of another format, or larger than `max_pixels`.
         OSError: where the file cannot be opened at all (missing, no permission).
     """
+    Image.init()  # Pillow knows TIFF and WebP only then
     with path.open("rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels says it
         warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # odd tags that do not matter here

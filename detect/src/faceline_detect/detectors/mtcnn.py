@@ -12,7 +12,7 @@ from faceline_detect.detectors.batches import equal_size_batches
 SMALLEST_SIDE = 20  # px; its image pyramid is empty below
 LARGEST_PHOTO = 16_000_000  # px; larger ones are searched at half size, a quarter, ...: about 1 GB at most
 BATCH_PIXELS = 2_000_000
-BATCH_PHOTOS = 16
+BATCH_PHOTOS = 8
 _MARGIN = 32  # px of grey around a photo in which a candidate box lay wholly outside
 
 
