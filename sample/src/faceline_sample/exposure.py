@@ -19,8 +19,9 @@ def expose(picture: np.ndarray, shot: Shot, rng: np.random.Generator, sharpness:
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    picture = np.clip(picture * shot.gain.astype(np.float32), 0, 255)
-    picture = 255 * (picture / 255) ** np.float32(shot.gamma)
+    levels = np.clip(np.arange(256)[:, None] * shot.gain / 255, 0, 1) ** shot.gamma
+    curve = np.round(255 * levels).astype(np.uint8)[None]
+    picture = cv2.LUT(np.clip(picture + 0.5, 0, 255).astype(np.uint8), curve)
     blur = float(rng.gamma(1.4, 0.006)) * sharpness
     if rng.random() < 0.12:
         picture = _motion(picture, float(rng.uniform(0.015, 0.04)) * sharpness, rng.uniform(0, np.pi))

@@ -1,5 +1,6 @@
 """Hair: where it grows on the unrolled head, how far it stands out, and its colour."""
 
+import cv2
 import numpy as np
 
 from faceline_sample.canvas import BOTTOM, RADIUS, TOP, Canvas
@@ -47,22 +48,27 @@ def hair_edge(who: Identity, angle: np.ndarray) -> np.ndarray:
     return edge
 
 
-def hair_relief(who: Identity, shot: Shot) -> np.ndarray:
-    """How far hair stands out from the skin: (HEIGHTS, ANGLES) float32, in head units."""
+def hair_relief(who: Identity, shot: Shot, skin: np.ndarray) -> np.ndarray:
+    """How far hair stands out from the skin's surface: both (HEIGHTS, ANGLES) float32, in head units."""
     y = (TOP + (np.arange(HEIGHTS, dtype=np.float32) + 0.5) * (BOTTOM - TOP) / HEIGHTS)[:, None]
     angle = (-np.pi + (np.arange(ANGLES, dtype=np.float32) + 0.5) * 2 * np.pi / ANGLES)[None, :]
-    edge = hair_edge(who, angle)
+    edge = hair_edge(who, angle).astype(np.float32)
     rng = np.random.default_rng(who.texture_seed)
-    thick = 0.24 if who.hair_style == "curly" else _THICKNESS[who.hair_style]
-    grown = np.clip((edge - y) / 0.16, 0, 1) ** 0.6
-    relief = thick * shot.hair_volume * grown
+    thick = 0.20 if who.hair_style == "curly" else _THICKNESS[who.hair_style]
+    grown = np.sqrt(np.clip((edge - y) / np.float32(0.14), 0, 1))
+    relief = np.float32(thick * shot.hair_volume) * grown
     if who.hair_style == "curly":
-        relief = relief * (1 + 0.22 * smooth_noise(rng, (HEIGHTS, ANGLES), (18, 30)))
-    if who.hair_style in ("long", "bob"):  # a curtain beside the neck, as wide as the head
-        curtain = np.clip((np.abs(angle) - 1.30) / 0.2, 0, 1) * (y > 0.35) * (y < edge)
-        neck = ((np.sin(angle) / 0.42) ** 2 + (np.cos(angle) / 0.62) ** 2) ** -0.5
-        relief = relief + curtain * np.clip(0.86 - neck, 0, 0.5) * np.clip((y - 0.35) / 0.4, 0, 1)
-    return relief.astype(np.float32)
+        relief = relief * (1 + np.float32(0.22) * smooth_noise(rng, (HEIGHTS, ANGLES), (18, 30)))
+    if who.hair_style in ("long", "bob"):  # a curtain from the temples down, as wide as the head, and no ears
+        drop = (
+            np.clip((y + 0.25) / 0.3, 0, 1)
+            * np.clip((edge - y) / 0.10, 0, 1)
+            * np.clip((np.abs(angle) - 1.22) / 0.16, 0, 1)
+        )
+        target = np.interp(y, (-0.3, 0.4, 1.0, 1.9), (0.92, 0.92, 0.86, 0.96)) + 0.09 * (shot.hair_volume - 1)
+        curtain = target - skin
+        relief = np.where(drop > 0, relief * (1 - drop) + np.maximum(curtain, 0.02) * drop, relief)
+    return cv2.GaussianBlur(relief.astype(np.float32), (0, 0), 1.5)
 
 
 def paint_hair(canvas: Canvas, who: Identity) -> None:
@@ -72,14 +78,14 @@ def paint_hair(canvas: Canvas, who: Identity) -> None:
     where, s, y = canvas.grid(-np.pi * RADIUS, np.pi * RADIUS, TOP, BOTTOM)
     shape = (y.size, s.size)
     rng = np.random.default_rng(who.texture_seed + 1)
-    edge = hair_edge(who, s / RADIUS)
+    edge = hair_edge(who, s / RADIUS).astype(np.float32)
     jitter = smooth_noise(rng, (1, s.size), (2, 90))[:1] * 0.022
     soft = 0.06 if who.hair_style in ("buzz", "bald") else 0.022
     alpha = np.clip((edge + jitter - y) / soft + 0.5, 0, 1)
     if who.hair_style in ("buzz", "bald"):
         alpha *= 0.72
     cells = (26, 60) if who.hair_style == "curly" else (7, 150)
-    strands = smooth_noise(rng, shape, cells) * 0.17 + smooth_noise(rng, shape, (5, 14)) * 0.10
+    strands = smooth_noise(rng, shape, cells) * np.float32(0.17) + smooth_noise(rng, shape, (5, 14)) * np.float32(0.10)
     depth = 0.75 + 0.25 * np.clip((edge - y) / 0.15, 0, 1)  # darker at the roots of the edge
     tone = np.clip((1 + strands) * depth, 0.35, 1.7)[..., None]
-    canvas.blend(where, alpha.astype(np.float32), np.minimum(who.hair * tone + 6, 255).astype(np.float32))
+    canvas.blend(where, alpha, np.minimum(who.hair * tone + np.float32(6), 255))

@@ -42,10 +42,11 @@ def draw_scene(seed: int, index: int) -> Scene:
     count = 0 if rng.random() < 0.05 else int(rng.integers(1, MOST + 1))
     heights = np.sort(np.exp(rng.uniform(np.log(8), np.log(200), count)))
     boxes, landmarks, occluded, turned = [], [], [], []
+    horizon, slope = rng.uniform(0.12, 0.45) * SIDE, rng.uniform(0.6, 1.6)
     for height in heights:
         who, shot = draw_identity(rng), draw_shot(rng)
         head = render_head(who, shot, float(height))
-        corner = _free_place(head.box, boxes, rng)
+        corner = _free_place(head.box, boxes, horizon + slope * height, rng)
         if corner is None:
             continue
         put_head(picture, head, corner, shot, rng)
@@ -68,7 +69,9 @@ def draw_scene(seed: int, index: int) -> Scene:
     )
 
 
-def _free_place(box: np.ndarray, taken: list[np.ndarray], rng: np.random.Generator) -> tuple[int, int] | None:
+def _free_place(
+    box: np.ndarray, taken: list[np.ndarray], level: float, rng: np.random.Generator
+) -> tuple[int, int] | None:
     """A corner for a head such that its face stays inside and covers no face behind it; None where none was found.
 
     Heads and shoulders in front reach further than the face box: earlier boxes keep clear of twice its width above
@@ -76,7 +79,8 @@ def _free_place(box: np.ndarray, taken: list[np.ndarray], rng: np.random.Generat
     """
     w, h = box[2] - box[0], box[3] - box[1]
     for _ in range(60):
-        x, y = rng.uniform(0, SIDE - w), rng.uniform(0.25 * h, SIDE - h)
+        x = rng.uniform(0, SIDE - w)
+        y = float(np.clip(level + rng.normal(0, 0.14 * SIDE), 0.25 * h, SIDE - h))
         x0, x1, y0 = x - 0.35 * w, x + 1.35 * w, y - 0.45 * h
         neck, wide0, wide1 = y + 1.0 * h, x - 0.75 * w, x + 1.75 * w
         for other in taken:

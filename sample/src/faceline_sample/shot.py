@@ -40,7 +40,7 @@ class Shot:
     seed: int
 
 
-def draw_shot(rng: np.random.Generator, max_yaw: float = 42.0) -> Shot:
+def draw_shot(rng: np.random.Generator, max_yaw: float = 38.0) -> Shot:
     """Draws a moment; `max_yaw` in degrees bounds the turn of the head."""
     side = rng.normal(0, 0.65)
     light = np.array([side, rng.normal(-0.45, 0.3), rng.uniform(0.45, 1.3)])
@@ -52,7 +52,7 @@ def draw_shot(rng: np.random.Generator, max_yaw: float = 42.0) -> Shot:
     balance = rng.normal(0, 0.05)
     gain = np.array([1 + balance, 1 + rng.normal(0, 0.02), 1 - balance]) * np.exp(rng.normal(0, 0.13))
     return Shot(
-        yaw=np.deg2rad(np.clip(rng.normal(0, 18), -max_yaw, max_yaw)),
+        yaw=np.deg2rad(np.clip(rng.normal(0, 16), -max_yaw, max_yaw)),
         pitch=np.deg2rad(np.clip(rng.normal(2, 8), -18, 20)),
         roll=np.deg2rad(np.clip(rng.normal(0, 8), -24, 24)),
         distance=rng.uniform(6, 16),

@@ -7,35 +7,48 @@ from faceline_sample.canvas import BOTTOM, RADIUS, TOP
 from faceline_sample.identity import Identity
 from faceline_sample.shot import Shot
 
-ANGLES, HEIGHTS = 360, 256
+ANGLES, HEIGHTS = 320, 240
 _DOME, _CROWN = -0.5, -1.17  # where the skull begins to close, and its top
 
 
-def head_surface(who: Identity, shot: Shot, hair: np.ndarray | None = None) -> np.ndarray:
-    """Radius of the head.
-
-    Args:
-        hair: (HEIGHTS, ANGLES) float32, how far hair stands out from the skin, in head units; None leaves it away.
+def head_surface(who: Identity, shot: Shot) -> np.ndarray:
+    """Radius of the head without hair.
 
     Returns:
         (HEIGHTS, ANGLES) float32 in head units; columns from angle -pi to pi (0 is the middle of the face), rows from
         TOP to BOTTOM.
     """
-    y = (TOP + (np.arange(HEIGHTS, dtype=np.float32) + 0.5) * (BOTTOM - TOP) / HEIGHTS)[:, None]
-    angle = (-np.pi + (np.arange(ANGLES, dtype=np.float32) + 0.5) * 2 * np.pi / ANGLES)[None, :]
+    y, angle = _heights(), _angles()
     radius = np.maximum(_skull(who, y, angle), _neck(y, angle))
     s = angle * RADIUS
     front = y < who["chin_y"] + 0.1
     radius = radius + np.where(front, _relief(who, shot, s, y), 0) + _ears(who, s, y)
-    if hair is None:
-        return radius
-    # above the forehead hair raises the dome instead of widening it
-    thick, rows = float(hair.max()), np.arange(HEIGHTS, dtype=np.float32)
-    lower = np.where(y[:, 0] < _DOME, _DOME + (y[:, 0] - _DOME) * 0.67 / (0.67 + thick), y[:, 0])
-    source = (lower - TOP) * HEIGHTS / (BOTTOM - TOP) - 0.5
-    raised = np.column_stack([np.interp(source, rows, radius[:, i]) for i in range(ANGLES)]).astype(np.float32)
+    return radius.astype(np.float32)
+
+
+def with_hair(skin: np.ndarray, hair: np.ndarray) -> np.ndarray:
+    """The surface of skin and hair together, all (HEIGHTS, ANGLES); above the forehead hair raises the dome."""
+    y = _heights()
+    thick = float(hair[y[:, 0] < _DOME].max())
+    lower = np.where(y < _DOME, _DOME + (y - _DOME) * 0.67 / (0.67 + thick), y)
+    source = np.clip((lower - TOP) * HEIGHTS / (BOTTOM - TOP) - 0.5, 0, HEIGHTS - 1.001)
+    row = source.astype(int)
+    part = (source - row).astype(np.float32)
+    raised = skin[row[:, 0]] * (1 - part) + skin[row[:, 0] + 1] * part
     fade = np.sqrt(np.clip((y - (_CROWN - thick)) / 0.25, 0, 1))
-    return raised + hair * fade
+    return (raised + hair * fade).astype(np.float32)
+
+
+def _heights() -> np.ndarray:
+    return (TOP + (np.arange(HEIGHTS, dtype=np.float32) + np.float32(0.5)) * np.float32((BOTTOM - TOP) / HEIGHTS))[
+        :, None
+    ]
+
+
+def _angles() -> np.ndarray:
+    return (
+        (np.arange(ANGLES, dtype=np.float32) + np.float32(0.5)) * np.float32(2 * np.pi / ANGLES) - np.float32(np.pi)
+    )[None]
 
 
 def _profile(y: np.ndarray, knots: list[tuple[float, float]]) -> np.ndarray:
@@ -56,13 +69,11 @@ def _skull(who: Identity, y: np.ndarray, angle: np.ndarray) -> np.ndarray:
     cap = np.where(y < -0.55, np.minimum(dome, 1), 1)
     under = np.sqrt(np.clip(1 - ((y - chin + 0.10) / 0.16) ** 2, 0, 1)) ** 0.8
     cap = np.where(y > chin - 0.10, under, cap)
-    n = who["roundness"]
-    side = np.abs(np.sin(angle)) / a
-    front = np.maximum(np.cos(angle), 0) / b
-    back = np.maximum(-np.cos(angle), 0) / c
-    return (cap * np.where(np.cos(angle) >= 0, (side**n + front**n) ** (-1 / n), (side**2 + back**2) ** -0.5)).astype(
-        np.float32
-    )
+    n = np.float32(who["roundness"])
+    sin, cos = np.abs(np.sin(angle)), np.cos(angle)
+    shape = ((sin / a) ** n + (np.maximum(cos, 0) / b) ** n) ** (-1 / n)
+    back = 1 / np.sqrt((sin / a) ** 2 + (np.minimum(cos, 0) / c) ** 2)
+    return (cap * np.where(cos >= 0, shape, back)).astype(np.float32)
 
 
 def _neck(y: np.ndarray, angle: np.ndarray) -> np.ndarray:

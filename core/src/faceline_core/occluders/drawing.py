@@ -42,7 +42,7 @@ def occlude(
         raise ValueError(f"expected an RGB image (H, W, 3), found {image.shape}")
     camera = camera_from(np.asarray(landmarks, np.float64))
     height, width = image.shape[:2]
-    zoom = 1 if camera.unit > 400 else 2 if camera.unit > 60 else 3
+    zoom = 1 if camera.unit > 300 else 2 if camera.unit > 24 else 4
     layer = _DRAW[kind](camera, (height, width), rng, zoom)
     result, alpha = layer.onto(image, _brightness(image, camera.origin, camera.unit))
     return result, alpha <= 0.5

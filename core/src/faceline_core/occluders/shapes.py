@@ -88,12 +88,10 @@ def sunglasses(camera: Camera, shape: tuple[int, int], rng: np.random.Generator,
             layer.line(camera.project(arm), 0.07 * camera.unit, frame)
     for rim in rims:
         outline = camera.project(rim)
-        layer.polygon(outline, tint, 248)
-        upper = outline[(rim[:, 1] < 0.0)]
+        layer.polygon(outline, tint)
         shine = tint + rng.uniform(10, 60)
         band = outline.mean(0) + (outline - outline.mean(0)) * (0.75, 0.35) - (0, 0.10 * camera.unit)
-        layer.polygon(band, shine, 248)
-        del upper
+        layer.polygon(band, shine)
     layer.smooth(0.03 * camera.unit)
     for rim in rims:
         outline = camera.project(rim)
