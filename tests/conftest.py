@@ -26,13 +26,13 @@ def write_processed() -> Callable[..., Path]:
     import cv2
     import numpy as np
 
-    def write(root: Path, people: int = 4, photos: int = 6, size: int = 64, noise: int = 20) -> Path:
+    def write(root: Path, people: int = 4, photos: int = 6, size: int = 64, noise: int = 20, test: int = 1) -> Path:
         processed = root / "data/processed"
-        for person in range(2 * people):
+        for person in range(3 * people):
             rng = np.random.default_rng(person)
             pattern = cv2.resize(rng.integers(0, 256, (4, 4, 3), np.uint8), (size, size), interpolation=cv2.INTER_CUBIC)
-            known = ("train",) * (photos - 2) + ("val", "test")
-            unknown = ("unseen_val" if person % 2 else "unseen",) * photos
+            known = ("train",) * (photos - 1 - test) + ("val",) + ("test",) * test
+            unknown = ("unseen_val" if person < 2 * people else "unseen",) * photos
             for photo, split in enumerate(known if person < people else unknown):
                 folder = processed / split / f"person_{person:02}"
                 folder.mkdir(parents=True, exist_ok=True)

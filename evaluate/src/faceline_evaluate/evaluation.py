@@ -48,6 +48,9 @@ def evaluate(
     }
     say("evaluate", ", ".join(f"{len(split.paths)} {name} faces" for name, split in splits.items()) + f", {device}")
     seen = {name: recognise(recogniser, split, device) for name, split in splits.items()}
+    if len(set(test.sources)) == len(set(test.labels)):
+        say("evaluate", "test holds one photo a person: known people are not compared in pairs")
+        del splits["test"]
     verified = {name: _verification(split, seen[name], parameters) for name, split in splits.items()}
 
     settings = parameters.evaluate
@@ -60,7 +63,7 @@ def evaluate(
     }
     known = classification(test.labels, seen["test"].probabilities, test.classes)
     metrics = {
-        "test": known | {"verification": figures["test"]},
+        "test": known | ({"verification": figures["test"]} if "test" in figures else {}),
         "unseen": figures["unseen"],
         "unseen_val": figures["unseen_val"],
         "checkpoint": {"epoch": checkpoint["epoch"], "best_val_acc": checkpoint["best_val_acc"]},
@@ -91,11 +94,13 @@ def _write(
     ]
     write_table(folder / "confusion.csv", confusion)
     write_table(folder / "people.csv", person_rows(test.labels, seen.probabilities, test.classes))
-    for name, suffix in (("unseen", ""), ("test", "_test")):
-        pairs = verified[name].pairs
-        write_table(folder / f"roc{suffix}.csv", roc_rows(verified[name].curve))
+    reported = {name: verified[name] for name in ("unseen", "test") if name in verified}
+    for name, verification in reported.items():
+        suffix = "" if name == "unseen" else f"_{name}"
+        pairs = verification.pairs
+        write_table(folder / f"roc{suffix}.csv", roc_rows(verification.curve))
         write_table(folder / f"scores{suffix}.csv", score_rows(pairs.genuine, pairs.impostor))
-    draw_roc(folder / "roc.png", {"unseen": verified["unseen"], "test": verified["test"]}, fars)
+    draw_roc(folder / "roc.png", reported, fars)
     far = min(fars, key=lambda rate: abs(math.log10(rate) + 2))  # the one nearest to 1e-2 is drawn
     draw_scores(folder / "scores.png", "people never trained on", verified["unseen"], chosen[far_name(far)], far)
     draw_confusion(folder / "confusion.png", test.labels, predicted, test.classes)

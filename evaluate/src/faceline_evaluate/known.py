@@ -48,7 +48,8 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     share, z2 = successes / trials, _NORMAL_95**2
     centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
     half = _NORMAL_95 / (1 + z2 / trials) * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    low = 0.0 if successes == 0 else float(centre - half)
+    return low, 1.0 if successes == trials else float(centre + half)
 
 
 def person_rows(
