@@ -49,6 +49,15 @@ def test_equal_hashes_of_unlike_photos_are_no_pair():
     assert near_duplicate_pairs([], 2) == []
 
 
+def test_many_photos_framed_alike_or_without_contrast_stay_quick():
+    rng = np.random.default_rng(2)
+    alike = [Fingerprint(int(bits), rng.integers(0, 256, 256, np.uint8).tobytes()) for bits in rng.integers(0, 4, 3000)]
+    flat = [Fingerprint(0, bytes([grey % 256]) * 256) for grey in range(20_000)]
+    start = time.monotonic()
+    assert near_duplicate_pairs([*alike, *flat], 2) == []
+    assert time.monotonic() - start < 20
+
+
 def test_a_hundred_thousand_photos_take_seconds():
     hashes = np.random.default_rng(1).integers(0, 2**64, 100_000, np.uint64)
     hashes[500] = hashes[99_000] ^ np.uint64(5)

@@ -28,10 +28,11 @@ def progress(items: Iterable[Item], total: int, stage: str, noun: str, seconds: 
 
         yield from tqdm(items, total=total, desc=f"[{stage}] {noun}", unit="", dynamic_ncols=True, leave=False)
         return
-    start = last = time.monotonic()
     for done, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
+        if done == 1:
+            start = last = now  # the first item waits for everything to start up, and says nothing about the rest
         if now - last >= seconds and done < total:
-            last, rate = now, done / (now - start)
+            last, rate = now, (done - 1) / (now - start)
             say(stage, f"{done}/{total} {noun}, {rate:.1f} a second, {(total - done) / rate:.0f} s left")
