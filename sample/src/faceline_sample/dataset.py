@@ -85,12 +85,17 @@ def _refuse_foreign(out: Path) -> None:
 
 def _work(jobs: list[_Job], draw: "partial[list]", processes: int | None) -> Iterator[tuple[_Job, list]]:
     """The jobs and their results, in order."""
-    processes = min(processes or len(os.sched_getaffinity(0)), len(jobs))
+    processes = min(processes or _cores(), len(jobs))
     pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_single_thread)
     try:
         yield from zip(jobs, pool.map(draw, jobs), strict=True)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _cores() -> int:
+    """Cores that this process may use; where the system does not say, all of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _single_thread() -> None:

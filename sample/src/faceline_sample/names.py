@@ -12,7 +12,7 @@ _FIRST = _words(
     Ada Bela Chidi Dana Emil Farah Goran Hana Ivo Jana Kofi Lena Mila Noor Otto Pia Quim Rosa Sami Tove Uma
     Vera Wim Xenia Yuki Zora Abel Bruna Cleo Dario Elif Femi Gita Hugo Ines Jomo Kaya Lars Mei Nils Olga Pavel
     Rani Selim Tara Ugo Vito Wanda Yara Zeno Amir Birk Cora Dilan Esra Finn Gala Hedda Igor Juno Kenji Livia
-    Marek Nadia Omar Petra Remy Sanna Taro Vuk
+    Marek Nadia Omar Petra Remy Sanna Taro Vuk Wren Yael
     """
 )
 _LAST = _words(
