@@ -28,11 +28,13 @@ def progress(items: Iterable[Item], total: int, stage: str, noun: str, seconds: 
 
         yield from tqdm(items, total=total, desc=f"[{stage}] {noun}", unit="", dynamic_ncols=True, leave=False)
         return
+    first = last = time.monotonic()
     for done, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
         if done == 1:
-            start = last = now  # the first item waits for everything to start up, and says nothing about the rest
+            first = now  # it waits for everything to start up, and tells nothing of the rate
         if now - last >= seconds and done < total:
-            last, rate = now, (done - 1) / (now - start)
-            say(stage, f"{done}/{total} {noun}, {rate:.1f} a second, {(total - done) / rate:.0f} s left")
+            last, rate = now, (done - 1) / max(now - first, 1e-9)
+            left = f", {rate:.1f} a second, {(total - done) / rate:.0f} s left" if rate else ""
+            say(stage, f"{done}/{total} {noun}{left}")
