@@ -138,7 +138,7 @@ def test_the_lock_is_whole_and_holds_one_opencv():
     blocks = (ROOT / "constraints.txt").read_text().split("\n\n")
     pins = [[line for line in block.splitlines() if line and not line.startswith("#")] for block in blocks]
     assert [len(block) > 0 for block in pins] == [False, True, True, True], "the Dockerfile takes the 2nd and 3rd block"
-    flat = sum(pins, [])
+    flat = [pin for block in pins for pin in block]
     assert [pin for pin in flat if not re.fullmatch(r"[\w.-]+==[\w.+]+", pin)] == []
     assert [pin for pin in flat if pin.startswith("opencv")] == [p for p in flat if p.startswith("opencv-python-head")]
     assert any(pin.startswith("torch==") for pin in pins[1])
