@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks of the tests are small: threads would wait for each other
 
 REAL_DATA = Path(os.environ.get("FACELINE_REAL_DATA", Path(__file__).parents[2] / "shared/data"))
