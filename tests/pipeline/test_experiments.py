@@ -92,11 +92,14 @@ def test_the_queue(reproduced, copy_of):
     for name, lr in (("first", "0.003"), ("second", "0.004")):
         clone.run("dvc", "exp", "run", "--queue", "-S", f"lr={lr}", "--name", name)
     clone.run("dvc", "queue", "start", "-j", "1")
-    deadline = time.monotonic() + 300
-    while (status := clone.run("dvc", "queue", "status")).count("Success") < 2:
-        assert "Failed" not in status, clone.run("dvc", "queue", "logs", "first")
-        assert time.monotonic() < deadline, status
-        time.sleep(1)
+    try:
+        deadline = time.monotonic() + 300
+        while (status := clone.run("dvc", "queue", "status")).count("Success") < 2:
+            assert "Failed" not in status, clone.run("dvc", "queue", "logs", "first")
+            assert time.monotonic() < deadline, status
+            time.sleep(1)
+    finally:
+        clone.run("dvc", "queue", "stop", "--kill")  # its worker would wait for more
     found = clone.experiments()
     assert {name: lr_of(found[name]) for name in ("first", "second")} == {"first": 0.003, "second": 0.004}
     assert all(has_metrics(found[name]) for name in ("first", "second"))

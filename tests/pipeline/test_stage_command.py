@@ -1,6 +1,7 @@
 """`./stage`: which Python, whose code, and what it says when something is missing."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -69,7 +70,7 @@ def test_docker_runs_the_service_with_the_options(tree, tmp_path):
     path = only(tmp_path)
     script(Path(path) / "docker", 'case "$*" in "compose run"*) echo "$@" ;; esac')
     output = tree.run("./stage", "train", "--debug", RUNNER="docker", PATH=path)
-    assert output == "compose run --rm -T train --debug\n"
+    assert re.fullmatch(r"compose run --rm -T --name faceline-train-\d+ train --debug\n", output)
 
 
 def test_no_python_that_has_the_packages(tree, tmp_path):

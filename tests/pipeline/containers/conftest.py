@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -53,12 +54,20 @@ def owned_copy(reproduced, copy_of):
 
 @pytest.fixture
 def new_containers():
-    """A function: the containers that are there, running or not, and were not when the test began."""
+    """A function: the containers that remain after a few seconds, running or not, and were not before the test."""
 
     def listed() -> set[str]:
         return set(subprocess.check_output(["docker", "ps", "-a", "--format", "{{.Names}}"], text=True).split())
 
     before = listed()
-    yield lambda: listed() - before
-    if left := listed() - before:
+
+    def left_over() -> set[str]:
+        for _ in range(30):  # the engine removes a container a moment after it has ended
+            if not listed() - before:
+                break
+            time.sleep(0.1)
+        return listed() - before
+
+    yield left_over
+    if left := left_over():
         subprocess.run(["docker", "rm", "--force", *left], check=True)
