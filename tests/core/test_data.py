@@ -33,7 +33,8 @@ def test_a_list_of_people_restricts_and_orders(processed):
 
 def test_blurred_copies_share_their_source(processed):
     (processed / "train/a/0.png").rename(processed / "train/a/1_blur0.5.png")
-    assert read_split(processed, "train").sources[:3] == ["a/1", "a/1", "a/2"]
+    (processed / "train/a/2.png").rename(processed / "train/a/1_face1_blur2.png")
+    assert read_split(processed, "train").sources == ["a/1", "a/1", "a/1", "b/0", "b/1"]
 
 
 def test_the_hash_follows_names_and_bytes(processed):
@@ -46,7 +47,9 @@ def test_the_hash_follows_names_and_bytes(processed):
 
 
 def test_a_split_that_is_not_there_or_empty_names_the_next_step(processed):
-    with pytest.raises(FacelineError, match="dvc repro preprocess"):
+    with pytest.raises(FacelineError, match=r"none is not there\. Run the preprocess stage first"):
+        read_split(processed / "none", "test")
+    with pytest.raises(FacelineError, match=r"preprocess\.test_ratio"):
         read_split(processed, "test")
     (processed / "test").mkdir()
     with pytest.raises(FacelineError, match=r"preprocess\.test_ratio"):

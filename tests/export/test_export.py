@@ -10,6 +10,7 @@ from faceline_core.errors import FacelineError
 from faceline_core.models.backbones import backbones
 from faceline_core.models.checkpoint import save_checkpoint
 from faceline_core.models.recogniser import Recogniser
+from faceline_core.stage.files import sha256_of
 from faceline_export.exporting import export
 from faceline_export.torchscript import largest_difference, write_torchscript
 
@@ -29,7 +30,8 @@ def trained(tmp_path, write_processed):
     save_checkpoint(
         artifacts / "checkpoints/best_model.pth", recogniser, epoch=1, data_sha256="abc", parameters={"lr": 0.1}
     )
-    (artifacts / "metrics.json").write_text(json.dumps({"unseen": {"vr": VR}}))
+    checkpoint = {"sha256": sha256_of(artifacts / "checkpoints/best_model.pth")}
+    (artifacts / "metrics.json").write_text(json.dumps({"unseen": {"vr": VR}, "checkpoint": checkpoint}))
     return processed, artifacts, recogniser.eval()
 
 
@@ -88,6 +90,9 @@ def test_a_model_that_differs_is_not_exported(trained, monkeypatch):
 
 def test_what_is_missing_is_told(trained):
     processed, artifacts, _ = trained
+    (artifacts / "metrics.json").write_text(json.dumps({"unseen": {"vr": VR}, "checkpoint": {"sha256": "of another"}}))
+    with pytest.raises(FacelineError, match="measured on another checkpoint"):
+        export(processed, artifacts)
     (artifacts / "metrics.json").write_text("{")
     with pytest.raises(FacelineError, match="is not JSON"):
         export(processed, artifacts)

@@ -1,4 +1,6 @@
 import csv
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,6 +8,7 @@ import torch
 import faceline_train
 from faceline_core.errors import FacelineError
 from faceline_core.models.checkpoint import load_recogniser
+from faceline_core.stage.console import guarded
 from faceline_train.training import train
 
 SMALL = {
@@ -173,6 +176,7 @@ def test_classes_restrict_and_order(run):
     ("changes", "message"),
     [
         ({"classes": ["person_00", "nobody"]}, "no faces of nobody"),
+        ({"classes": ["person_00", "person_09"]}, "no faces of person_09 (person_09: held back as unseen)"),
         ({"classes": ["person_00"]}, "a classifier needs two"),
         ({"classes": ["nobody"]}, "holds no faces of the 1 people asked for"),
         ({"img_size": 96}, "is 32 x 32 px, expected 96 x 96"),
@@ -188,6 +192,39 @@ def test_what_does_not_do_is_told_and_earlier_outputs_stay(run, changes, message
         run(**changes)
     assert message in str(caught.value)
     assert (artifacts / "checkpoints/best_model.pth").read_bytes() == before
+
+
+def test_a_last_batch_of_one_face_waits_for_the_next_epoch(run):
+    """16 faces in batches of 5: BatchNorm at 1 x 1 px cannot take the sixteenth alone."""
+    run(model_name="resnet18", batch_size=5, epochs=1)
+
+
+def test_a_diverged_run_says_what_to_change(run):
+    with pytest.raises(FacelineError, match=r"is nan in epoch 1: training diverged. Lower lr \(now 1e\+30\)"):
+        run(lr=1e30, epochs=1, scheduler__name="cosine", scheduler__warmup=0.0)
+
+
+def test_a_run_that_had_ended_is_only_handed_over(run, monkeypatch):
+    """Stopped after early stopping, before the files were in place."""
+    changes = {"epochs": 50, "lr": 1e-9, "trainer__early_stopping": 1, "augment__flip": 0.0}
+    whole = run("whole", **changes)
+
+    def full(*_args):
+        raise _StopError
+
+    monkeypatch.setattr("faceline_train.training.replaced_folder", full)
+    with pytest.raises(_StopError):
+        run("stopped", **changes)
+    monkeypatch.undo()
+    stopped = run("stopped", **changes)
+    rows = [(path / "train/history.csv").read_text().count("\n") for path in (whole, stopped)]
+    assert rows[0] == rows[1]
+
+
+def test_a_full_disk_is_one_line(run, monkeypatch, capsys):
+    monkeypatch.setattr("faceline_core.models.checkpoint.written_beside", lambda _path: nullcontext(Path("/dev/full")))
+    assert guarded("train", run) == 1
+    assert "no space left on device. Make room" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

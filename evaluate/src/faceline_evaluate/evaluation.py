@@ -9,7 +9,7 @@ import torch
 from faceline_core.data.split import Split, read_split
 from faceline_core.models.checkpoint import load_recogniser
 from faceline_core.parameters import StageParameters
-from faceline_core.stage.files import replaced_folder, write_json
+from faceline_core.stage.files import replaced_folder, sha256_of, write_json
 from faceline_core.stage.progress import say
 from faceline_evaluate.inference import Recognised, recognise
 from faceline_evaluate.known import classification, person_rows
@@ -38,7 +38,8 @@ def evaluate(
         FacelineError: where the checkpoint or a split is missing or does not do.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    recogniser, checkpoint = load_recogniser(artifacts / "checkpoints/best_model.pth")
+    checkpoint_file = artifacts / "checkpoints/best_model.pth"
+    recogniser, checkpoint = load_recogniser(checkpoint_file)
     recogniser.to(device)
     test = read_split(processed, "test", checkpoint["classes"])
     splits = {
@@ -66,7 +67,11 @@ def evaluate(
         "test": known | ({"verification": figures["test"]} if "test" in figures else {}),
         "unseen": figures["unseen"],
         "unseen_val": figures["unseen_val"],
-        "checkpoint": {"epoch": checkpoint["epoch"], "best_val_acc": checkpoint["best_val_acc"]},
+        "checkpoint": {
+            "sha256": sha256_of(checkpoint_file),
+            "epoch": checkpoint["epoch"],
+            "best_val_acc": checkpoint["best_val_acc"],
+        },
     }
     with replaced_folder(artifacts / "evaluate") as folder:
         _write(folder, test, seen["test"], verified, chosen, settings.fars)

@@ -31,7 +31,8 @@ class Verification:
         if len(kept) > max_faces:
             kept = np.sort(np.random.default_rng(seed).choice(len(kept), max_faces, replace=False))
         people = [split.labels[index] for index in kept]
-        sources = [split.sources[index] for index in kept] if len(kept) < len(split.paths) else split.sources
+        all_sources = split.sources
+        sources = [all_sources[index] for index in kept]
         self.faces, self.people = len(kept), len(set(people))
         self.pairs: Pairs = all_pairs(embeddings[kept], _numbered(people), sources)
         if not len(self.pairs.genuine) or not len(self.pairs.impostor):

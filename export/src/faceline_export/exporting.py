@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torchvision
 
@@ -28,10 +29,11 @@ def export(processed: Path = Path("data/processed"), artifacts: Path = Path("art
     """
     checkpoint_file = artifacts / "checkpoints/best_model.pth"
     recogniser, checkpoint = load_recogniser(checkpoint_file)
-    metrics = _read_metrics(artifacts / "metrics.json")
+    checkpoint_sha256 = sha256_of(checkpoint_file)
+    metrics = _read_metrics(artifacts / "metrics.json", checkpoint_sha256)
     test = read_split(processed, "test")
-    step = max(1, len(test.paths) // _FACES)
-    faces = torch.from_numpy(read_faces(test.paths[::step][:_FACES], recogniser.img_size))
+    spread = np.unique(np.linspace(0, len(test.paths) - 1, _FACES).astype(int))
+    faces = torch.from_numpy(read_faces([test.paths[index] for index in spread], recogniser.img_size))
     with replaced_folder(artifacts / "model") as folder:
         model_file = folder / "model.torchscript.pt"
         write_torchscript(recogniser, model_file)
@@ -48,7 +50,7 @@ def export(processed: Path = Path("data/processed"), artifacts: Path = Path("art
             "embedding_size": recogniser.head.in_features,
             "thresholds": _thresholds(metrics),
             "training_data_sha256": checkpoint["data_sha256"],
-            "checkpoint_sha256": sha256_of(checkpoint_file),
+            "checkpoint_sha256": checkpoint_sha256,
             "model_sha256": sha256_of(model_file),
             "largest_difference": difference,
             "faces_compared": len(faces),
@@ -63,13 +65,16 @@ def export(processed: Path = Path("data/processed"), artifacts: Path = Path("art
     say("export", f"-> {artifacts / 'model'}")
 
 
-def _read_metrics(path: Path) -> dict[str, Any]:
+def _read_metrics(path: Path, checkpoint_sha256: str) -> dict[str, Any]:
     if not path.is_file():
         raise FacelineError(f"{path} is not there. Measure the recogniser first: dvc repro evaluate")
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        metrics = dict(json.loads(path.read_text(encoding="utf-8")))
     except json.JSONDecodeError as error:
         raise FacelineError(f"{path} is not JSON (line {error.lineno}). Measure again: dvc repro evaluate") from None
+    if metrics.get("checkpoint", {}).get("sha256") != checkpoint_sha256:
+        raise FacelineError(f"{path} was measured on another checkpoint. Measure this one: dvc repro evaluate")
+    return metrics
 
 
 def _thresholds(metrics: dict[str, Any]) -> list[dict[str, float]]:

@@ -1,6 +1,7 @@
 """TorchScript of a recogniser, and the proof that it is the same."""
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -20,7 +21,9 @@ def write_torchscript(recogniser: Recogniser, path: Path) -> None:
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)  # what C++ services load
         traced = torch.jit.freeze(torch.jit.trace(ExportedRecogniser(recogniser).eval(), example, check_trace=False))
-        torch.jit.save(traced, str(path))
+        buffer = BytesIO()
+        torch.jit.save(traced, buffer)
+    path.write_bytes(buffer.getbuffer())  # given a path, torch hides that the disk is full
 
 
 def largest_difference(recogniser: Recogniser, path: Path, faces: Tensor) -> float:

@@ -1,6 +1,5 @@
 """The stage, top to bottom: list, find, judge, split, write."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import faceline_detect
 import faceline_preprocess
 from faceline_core.errors import FacelineError
 from faceline_core.parameters import StageParameters
+from faceline_core.stage.cores import usable_cores
 from faceline_core.stage.files import code_hash, replaced_folder, scratch_folder
 from faceline_core.stage.progress import progress, say
 from faceline_preprocess.finding import Settings, Task
@@ -91,7 +91,7 @@ def _code() -> str:
 def _workers(asked: int | str, device: str) -> int:
     if asked != "auto":
         return int(asked)
-    return 1 if device == "cuda" else len(os.sched_getaffinity(0))
+    return 1 if device == "cuda" else usable_cores()
 
 
 def _device() -> str:

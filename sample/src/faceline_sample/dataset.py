@@ -1,7 +1,6 @@
 """Draws the whole data set, one worker process a core."""
 
 import csv
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from faceline_core.errors import FacelineError
+from faceline_core.stage.cores import usable_cores
 from faceline_core.stage.files import replaced_folder
 from faceline_core.stage.progress import progress, say
 from faceline_sample.names import names
@@ -85,17 +85,12 @@ def _refuse_foreign(out: Path) -> None:
 
 def _work(jobs: list[_Job], draw: "partial[list]", processes: int | None) -> Iterator[tuple[_Job, list]]:
     """The jobs and their results, in order."""
-    processes = min(processes or _cores(), len(jobs))
+    processes = min(processes or usable_cores(), len(jobs))
     pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_single_thread)
     try:
         yield from zip(jobs, pool.map(draw, jobs), strict=True)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _cores() -> int:
-    """Cores that this process may use; where the system does not say, all of them."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _single_thread() -> None:

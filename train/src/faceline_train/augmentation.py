@@ -39,6 +39,7 @@ def _transforms(settings: Augment) -> list[albumentations.BasicTransform]:
                 rotate=(-settings.rotation, settings.rotation),
                 translate_percent=(-settings.shift, settings.shift),
                 scale=(1 - settings.scale, 1 + settings.scale),
+                keep_ratio=True,
                 interpolation=cv2.INTER_LINEAR,
                 border_mode=cv2.BORDER_REFLECT_101,
                 p=1.0,

@@ -1,6 +1,5 @@
 """Batches of faces for training and validation, prepared beside the network's work."""
 
-import os
 from typing import Literal
 
 import cv2
@@ -13,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from faceline_core.data.faces import read_face, read_faces
 from faceline_core.data.split import Split
+from faceline_core.stage.cores import usable_cores
 from faceline_core.training.epoch_order import EpochOrder
 from faceline_train.augmentation import Augmentation
 
@@ -80,7 +80,7 @@ class FaceBatches(lightning.LightningDataModule):
         super().__init__()
         cv2.setNumThreads(1)
         self.batch_size, self.seed = batch_size, seed
-        self.num_workers = (os.cpu_count() or 1) // 4 if num_workers == "auto" else num_workers
+        self.num_workers = usable_cores() // 4 if num_workers == "auto" else num_workers
         self.train_faces = _Faces(train, size, augmentation)
         self.val_faces = _Faces(val, size, None)
 
@@ -96,6 +96,7 @@ class FaceBatches(lightning.LightningDataModule):
             faces,
             batch_size=self.batch_size,
             sampler=order,
+            drop_last=faces.augmentation is not None and len(order) % self.batch_size == 1,  # BatchNorm needs two
             num_workers=self.num_workers,
             collate_fn=_collate,
             persistent_workers=self.num_workers > 0,

@@ -1,5 +1,6 @@
 """The classifier as Lightning runs it; the maths is in faceline_core.models."""
 
+import math
 from typing import Any
 
 import lightning
@@ -8,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
+from faceline_core.errors import FacelineError
 from faceline_core.models.recogniser import Recogniser
 from faceline_core.parameters import StageParameters
 from faceline_core.training.optimisation import Schedule, build_optimizer
@@ -65,6 +67,13 @@ class Classifier(lightning.LightningModule):
         self.schedule.after_step()
 
     def on_train_epoch_end(self) -> None:
+        for name in ("train_loss", "val_loss"):
+            loss = float(self.trainer.callback_metrics[name])
+            if not math.isfinite(loss):
+                raise FacelineError(
+                    f"{name} is {loss} in epoch {self.current_epoch + 1}: training diverged. "
+                    f"Lower lr (now {self.parameters_of_run.lr:g}) and train again"
+                )
         self.schedule.after_epoch(float(self.trainer.callback_metrics["val_loss"]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -33,6 +33,10 @@ class Selection(lightning.Callback):
         elif self.patience and epoch - self.epoch >= self.patience:
             trainer.should_stop = True
 
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
+        """A run that was stopped after it had ended does not train on."""
+        trainer.should_stop = bool(self.patience and self.epoch and trainer.current_epoch - self.epoch >= self.patience)
+
     def state_dict(self) -> dict[str, Any]:
         return {"best": list(self.best) if self.best else None, "epoch": self.epoch}
 

@@ -1,10 +1,12 @@
 """The train stage: faces in data/processed to checkpoints in artifacts."""
 
 import shutil
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 
 import faceline_core
 import faceline_train
@@ -47,8 +49,6 @@ def train(
     data = train_split.sha256()
     lightning.seed_everything(parameters.seed, verbose=False)
     recogniser = Recogniser(parameters.model_name, parameters.img_size, train_split.classes, parameters.freeze_ratio)
-    scratch = scratch_folder(artifacts, "train", _key(parameters, data, val_split.sha256()))
-    progress_file = scratch / "progress.ckpt"
     people, train_faces, val_faces = len(train_split.classes), len(train_split.paths), len(val_split.paths)
     say("train", f"{people} people, {train_faces} training and {val_faces} validation faces")
     loaded = load_backbone_weights(
@@ -59,6 +59,9 @@ def train(
         processed.parent / ".scratch/weights",
     )
 
+    scratch = scratch_folder(artifacts, "train", _key(parameters, data, val_split.sha256()))
+    progress_file = scratch / "progress.ckpt"
+    recogniser.to(memory_format=torch.channels_last)  # as the faces come: convolutions then run without rearranging
     classifier = Classifier(recogniser, parameters)
     checkpoints = scratch / "checkpoints"
 
@@ -110,8 +113,10 @@ def _check_classes(split: Split) -> None:
     present = set(split.labels)
     absent = [person for label, person in enumerate(split.classes) if label not in present]
     if absent:
+        held_back = [person for person in absent if any(split.folder.parent.glob(f"unseen*/{escape(person)}"))]
+        why = f" ({', '.join(held_back[:5])}: held back as unseen)" if held_back else ""
         raise FacelineError(
-            f"{split.folder} has no faces of {', '.join(absent[:5])}{' ...' if len(absent) > 5 else ''}, "
+            f"{split.folder} has no faces of {', '.join(absent[:5])}{' ...' if len(absent) > 5 else ''}{why}, "
             "whom `classes` names. Take them from the list, or add photos and run preprocess again"
         )
     if len(split.classes) < 2:

@@ -8,7 +8,7 @@ from pathlib import Path
 from faceline_core.errors import FacelineError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
-_COPY = re.compile(r"_blur\d+(\.\d+)?$")
+_COPY = re.compile(r"(_face\d+)?(_blur\d+(\.\d+)?)?$")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Split:
 
     @property
     def sources(self) -> list[str]:
-        """For each face the photo it was cut from: blurred copies of a face share theirs."""
+        """For each face the photo it was cut from: blurred copies, and several faces of a photo, share theirs."""
         return [f"{path.parent.name}/{_COPY.sub('', path.stem)}" for path in self.paths]
 
     def sha256(self) -> str:
@@ -47,12 +47,12 @@ def read_split(processed: Path, name: str, classes: list[str] | None = None) -> 
             None takes those found, sorted.
 
     Raises:
-        FacelineError: where the folder is missing or holds no face.
+        FacelineError: where the folder is missing, or the split holds no face.
     """
     folder = processed / name
-    if not folder.is_dir():
-        raise FacelineError(f"{folder} is not there. Run the preprocess stage first: dvc repro preprocess")
-    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    if not processed.is_dir():
+        raise FacelineError(f"{processed} is not there. Run the preprocess stage first: dvc repro preprocess")
+    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
     people = found if classes is None else classes
     paths: list[Path] = []
     labels: list[int] = []

@@ -37,8 +37,8 @@ def save_checkpoint(path: Path, recogniser: Recogniser, **training: Any) -> None
         "normalisation": asdict(recogniser.normalisation),
         **training,
     }
-    with written_beside(path) as beside:
-        torch.save(content, beside)
+    with written_beside(path) as beside, beside.open("wb") as file:  # given a path, torch hides that the disk is full
+        torch.save(content, file)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

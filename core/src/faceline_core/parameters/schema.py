@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -106,7 +106,7 @@ class Augment(Section):
     scale: Annotated[float, Field(ge=0, lt=1)]
     """Largest relative change of size."""
     erase: Fraction
-    """Probability that a rectangle of a tenth to a third of each side is blanked."""
+    """Probability that a rectangle of a tenth to a third of each side is filled with noise."""
 
 
 class Trainer(Section):
@@ -142,7 +142,7 @@ class Parameters(Section):
     weights: str
     """none, pretrained (the publisher's, downloaded once), or a file."""
     epochs: Count
-    batch_size: Count
+    batch_size: Annotated[int, Field(ge=2)]
     lr: Positive
     freeze_ratio: Fraction
     """The first floor(ratio x n) layers of the backbone stay as they are."""
@@ -155,3 +155,11 @@ class Parameters(Section):
     augment: Augment
     trainer: Trainer
     evaluate: Evaluate
+
+    @field_validator("classes")
+    @classmethod
+    def _each_once(cls, classes: list[str] | None) -> list[str] | None:
+        twice = [name for name in classes or [] if (classes or []).count(name) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} stands there twice")
+        return classes
