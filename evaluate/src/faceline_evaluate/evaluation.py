@@ -66,7 +66,7 @@ def evaluate(
     metrics = {
         "test": known | ({"verification": figures["test"]} if "test" in figures else {}),
         "unseen": figures["unseen"],
-        "unseen_val": figures["unseen_val"],
+        "unseen_val": {name: value for name, value in figures["unseen_val"].items() if name != "vr"},
         "checkpoint": {
             "sha256": sha256_of(checkpoint_file),
             "epoch": checkpoint["epoch"],

@@ -41,19 +41,21 @@ def draw_scores(path: Path, name: str, verification: Verification, threshold: fl
     for scores, label in ((verification.pairs.impostor, "impostor"), (verification.pairs.genuine, "genuine")):
         weights = np.full(len(scores), 1 / len(scores))
         axes.hist(scores, edges, weights=weights, alpha=0.6, label=f"{label}, {len(scores):,} pairs")
+    lowest = max(-1.0, float(min(verification.pairs.impostor.min(), verification.pairs.genuine.min())) - 0.05)
     if threshold is not None:
+        right_half = threshold > (lowest + 1) / 2
         axes.axvline(threshold, color="black", linewidth=1, linestyle="--")
         axes.annotate(
             f"threshold {threshold:.3f}\nFAR {far:g} on unseen_val",
             (threshold, 1),
             xycoords=("data", "axes fraction"),
-            xytext=(4, -4),
+            xytext=(-4 if right_half else 4, -4),
+            ha="right" if right_half else "left",
             textcoords="offset points",
             va="top",
             fontsize=8,
         )
-    lowest = min(verification.pairs.impostor.min(), verification.pairs.genuine.min())
-    axes.set(xlim=(max(-1.0, float(lowest) - 0.05), 1.02), xlabel="cosine similarity", ylabel="share of pairs")
+    axes.set(xlim=(lowest, 1.02), xlabel="cosine similarity", ylabel="share of pairs")
     axes.set_title(f"Scores of {name}")
     axes.legend(loc="upper left")
     _save(path, figure)
