@@ -1,4 +1,5 @@
 import pickle
+import random
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from faceline_core.models.checkpoint import load_recogniser, save_checkpoint
 from faceline_core.models.freezing import layers_in_forward_order
 from faceline_core.models.mobilefacenet import MobileFaceNet
 from faceline_core.models.recogniser import Recogniser
+from faceline_core.models.tensor_file import read_tensor_file
 from faceline_core.models.weights import load_backbone_weights
 
 NAMES = sorted(backbones())
@@ -164,6 +166,25 @@ def test_weights_that_do_not_do_are_told_apart(tmp_path):
     (tmp_path / "evil.pth").write_bytes(pickle.dumps(_Evil()))
     assert "would run code" in error(tmp_path / "evil.pth")
     assert not Path("/tmp/faceline-was-here").exists()  # noqa: S108
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_damaged_file_is_told_whatever_the_damage(tmp_path, zipped):
+    whole = tmp_path / "whole.pth"
+    torch.save({"weight": torch.arange(50.0), "n": 3}, whole, _use_new_zipfile_serialization=zipped)
+    data = whole.read_bytes()
+    rng = random.Random(0)  # noqa: S311
+    told = 0
+    for _ in range(150):
+        changed = bytearray(data[: rng.randrange(1, len(data))] if rng.random() < 0.3 else data)
+        for _ in range(rng.randrange(4)):
+            changed[rng.randrange(len(changed))] = rng.randrange(256)
+        (tmp_path / "damaged.pth").write_bytes(changed)
+        try:
+            read_tensor_file(tmp_path / "damaged.pth")
+        except FacelineError:
+            told += 1
+    assert told > 50
 
 
 def test_pretrained_weights_without_a_network_say_which_file_to_put_where(tmp_path, monkeypatch):

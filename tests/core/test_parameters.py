@@ -43,6 +43,9 @@ def test_a_number_is_a_number_however_dvc_writes_it(tmp_path, written):
         ("  exposure: [20, 240]", "  exposure: [240, 20]", "the lower bound 240 is not below the upper 20"),
         ("  pick: central_largest", "  pick: biggest", "preprocess.pick: should be 'central_largest'"),
         ("seed: 42", "seed: [", "line"),
+        ("seed: 42", "seed: {{seed}}", "line 3 is not YAML: a key must be a word"),
+        ("seed: 42", "seed: yes", "seed: should be a number or a word, not true or false, found True"),
+        ("classes: null", "classes: [a, b, a]", "classes: a stands there twice"),
         ("seed: 42", "seed: 42\nseed: 43", "line 4 is not YAML: the key 'seed' stands here a second time"),
     ],
 )

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -111,14 +112,27 @@ def test_an_earlier_result_stays_where_a_split_is_empty(measured):
     assert (artifacts / "metrics.json").read_bytes() == before
 
 
+def test_where_nobody_is_held_back_known_people_are_measured(measured, tmp_path, write_processed):
+    _, artifacts, parameters, _ = measured
+    processed = write_processed(tmp_path, people=5, photos=8, size=32, test=2)
+    for name in ("unseen", "unseen_val"):
+        shutil.rmtree(processed / name)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/best_model.pth").write_bytes((artifacts / "checkpoints/best_model.pth").read_bytes())
+    metrics = evaluate(parameters, processed, tmp_path)
+    assert set(metrics) == {"test", "checkpoint"}
+    assert metrics["test"]["verification"]["people"] == 5
+    assert {path.name for path in (tmp_path / "evaluate").glob("*.png")} == {"roc.png", "confusion.png"}
+
+
 def test_a_large_split_is_sampled_and_says_so(measured, parameters_with, tmp_path):
     processed, artifacts, _, _ = measured
     parameters = parameters_with(faceline_evaluate.KEYS, {"evaluate.max_faces": 20, "evaluate.bootstrap": 0})
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints/best_model.pth").write_bytes((artifacts / "checkpoints/best_model.pth").read_bytes())
     metrics = evaluate(parameters, processed, tmp_path)
-    assert metrics["unseen"]["faces"] == 20
-    assert metrics["unseen"]["genuine_pairs"] + metrics["unseen"]["impostor_pairs"] == 20 * 19 / 2
+    assert (metrics["unseen"]["faces"], metrics["unseen"]["people"]) == (16, 2), "whole people, of 8 faces each"
+    assert metrics["unseen"]["genuine_pairs"] == 2 * 8 * 7 / 2
     assert metrics["unseen"]["vr"]["far_1e-1"]["vr_low"] is None
 
 

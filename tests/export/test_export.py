@@ -64,6 +64,15 @@ def test_metadata_says_what_an_application_needs(trained):
     assert set(metadata["versions"]) == {"faceline", "torch", "torchvision"}
 
 
+def test_without_unknown_people_there_is_no_threshold(trained):
+    processed, artifacts, _ = trained
+    metrics = json.loads((artifacts / "metrics.json").read_text())
+    del metrics["unseen"]
+    (artifacts / "metrics.json").write_text(json.dumps(metrics))
+    export(processed, artifacts)
+    assert json.loads((artifacts / "model/metadata.json").read_text())["thresholds"] == []
+
+
 @pytest.mark.parametrize("name", sorted(backbones()))
 def test_every_backbone_exports_for_any_batch(tmp_path, name):
     torch.manual_seed(0)
@@ -73,14 +82,18 @@ def test_every_backbone_exports_for_any_batch(tmp_path, name):
     assert largest_difference(recogniser, tmp_path / "m.pt", faces) <= 1e-4
 
 
-def test_a_model_that_differs_is_not_exported(trained, monkeypatch):
+@pytest.mark.parametrize("answer", ["another", "nan"])
+def test_a_model_that_differs_is_not_exported(trained, monkeypatch, answer):
     processed, artifacts, recogniser = trained
     export(processed, artifacts)
     before = (artifacts / "model/model.torchscript.pt").read_bytes()
 
     def write_another(_recogniser, path):
         torch.manual_seed(1)
-        write_torchscript(Recogniser("resnet18", 32, recogniser.classes).eval(), path)
+        other = Recogniser("resnet18", 32, recogniser.classes).eval()
+        if answer == "nan":
+            torch.nn.init.constant_(other.head.bias, float("nan"))
+        write_torchscript(other, path)
 
     monkeypatch.setattr("faceline_export.exporting.write_torchscript", write_another)
     with pytest.raises(FacelineError, match="differs from its checkpoint by"):

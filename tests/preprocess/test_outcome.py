@@ -92,7 +92,12 @@ def test_no_source_photo_is_in_two_splits_nor_a_picture_of_one():
         for splits in person_splits.values():
             assert len(splits) == 1 or splits <= {"train", "val", "test"}
             assert "train" in splits or splits <= {"unseen_val", "unseen"}
-        assert decide(listing, rows, limits(pick="all"), seed) is not outcomes
+        again = decide(listing, rows, limits(pick="all"), seed)
+        assert [outcome.split for outcome in again] == [outcome.split for outcome in outcomes]
+        for outcome in outcomes:
+            if outcome.like is not None:
+                assert outcome.like.identity == outcome.photo.identity
+                assert rows[outcome.like.key]["bits"] == rows[outcome.photo.key]["bits"]
     assert used > 1000
 
 

@@ -149,4 +149,5 @@ def test_few_people_go_on_without_unknown_ones(project, lfw, run, capsys):
     assert {path.name for path in project.processed.iterdir()} == {"train", "test", "manifest.csv"}
     out = capsys.readouterr().out
     assert "fewer than 6 people" in out
+    assert "three usable photos of a person give one" in out
     assert "val is empty" in out

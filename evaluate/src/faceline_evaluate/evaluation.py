@@ -17,6 +17,8 @@ from faceline_evaluate.pictures import draw_confusion, draw_roc, draw_scores
 from faceline_evaluate.tables import roc_rows, score_rows, write_table
 from faceline_evaluate.verification import Verification, far_name
 
+_UNKNOWN = ("unseen_val", "unseen")
+
 
 def evaluate(
     parameters: StageParameters, processed: Path = Path("data/processed"), artifacts: Path = Path("artifacts")
@@ -24,7 +26,8 @@ def evaluate(
     """Measures the best checkpoint: known people on `test`, unknown ones on `unseen`.
 
     Thresholds are chosen on `unseen_val`, which holds other people than `unseen`, and applied to both sets that are
-    reported. Writes `metrics.json` and `evaluate/` below `artifacts`.
+    reported. Where preprocess held nobody back, only known people are measured. Writes `metrics.json` and `evaluate/`
+    below `artifacts`.
 
     Args:
         parameters: what faceline_evaluate.KEYS names.
@@ -42,20 +45,23 @@ def evaluate(
     recogniser, checkpoint = load_recogniser(checkpoint_file)
     recogniser.to(device)
     test = read_split(processed, "test", checkpoint["classes"])
-    splits = {
-        "unseen_val": read_split(processed, "unseen_val"),
-        "unseen": read_split(processed, "unseen"),
-        "test": test,
-    }
+    held_back = any((processed / name).is_dir() for name in _UNKNOWN)
+    splits = {name: read_split(processed, name) for name in _UNKNOWN} if held_back else {}
+    splits["test"] = test
     say("evaluate", ", ".join(f"{len(split.paths)} {name} faces" for name, split in splits.items()) + f", {device}")
     seen = {name: recognise(recogniser, split, device) for name, split in splits.items()}
-    if len(set(test.sources)) == len(set(test.labels)):
-        say("evaluate", "test holds one photo a person: known people are not compared in pairs")
+    if not held_back:
+        say(
+            "evaluate",
+            "nobody is held back (that takes six people): unknown people go unmeasured, no threshold is chosen",
+        )
+    if len(set(test.labels)) == 1 or len(set(test.sources)) == len(set(test.labels)):
+        say("evaluate", "test holds one person, or one photo of each: known people are not compared in pairs")
         del splits["test"]
     verified = {name: _verification(split, seen[name], parameters) for name, split in splits.items()}
 
     settings = parameters.evaluate
-    chosen = verified["unseen_val"].thresholds(settings.fars)
+    chosen = verified["unseen_val"].thresholds(settings.fars) if held_back else {}
     figures = {
         name: verified[name].figures(
             settings.fars, {} if name == "unseen_val" else chosen, settings.bootstrap, parameters.seed
@@ -65,14 +71,15 @@ def evaluate(
     known = classification(test.labels, seen["test"].probabilities, test.classes)
     metrics = {
         "test": known | ({"verification": figures["test"]} if "test" in figures else {}),
-        "unseen": figures["unseen"],
-        "unseen_val": {name: value for name, value in figures["unseen_val"].items() if name != "vr"},
         "checkpoint": {
             "sha256": sha256_of(checkpoint_file),
             "epoch": checkpoint["epoch"],
             "best_val_acc": checkpoint["best_val_acc"],
         },
     }
+    if held_back:
+        metrics["unseen"] = figures["unseen"]
+        metrics["unseen_val"] = {name: value for name, value in figures["unseen_val"].items() if name != "vr"}
     with replaced_folder(artifacts / "evaluate") as folder:
         _write(folder, test, seen["test"], verified, chosen, settings.fars)
     write_json(artifacts / "metrics.json", metrics)
@@ -105,19 +112,31 @@ def _write(
         pairs = verification.pairs
         write_table(folder / f"roc{suffix}.csv", roc_rows(verification.curve))
         write_table(folder / f"scores{suffix}.csv", score_rows(pairs.genuine, pairs.impostor))
-    draw_roc(folder / "roc.png", reported, fars)
-    far = min(fars, key=lambda rate: abs(math.log10(rate) + 2))  # the one nearest to 1e-2 is drawn
-    draw_scores(folder / "scores.png", "people never trained on", verified["unseen"], chosen[far_name(far)], far)
+    if reported:
+        draw_roc(folder / "roc.png", reported, fars)
+    if "unseen" in reported:
+        _draw_unseen(folder, reported["unseen"], chosen, fars)
     draw_confusion(folder / "confusion.png", test.labels, predicted, test.classes)
 
 
+def _draw_unseen(folder: Path, unseen: Verification, chosen: dict[str, float | None], fars: list[float]) -> None:
+    far = min(fars, key=lambda rate: abs(math.log10(rate) + 2))  # the one nearest to 1e-2 is drawn
+    draw_scores(folder / "scores.png", "people never trained on", unseen, chosen[far_name(far)], far)
+
+
 def _report(metrics: dict[str, Any], fars: list[float]) -> None:
-    test, unseen = metrics["test"], metrics["unseen"]
+    test, unseen = metrics["test"], metrics.get("unseen")
     say(
         "evaluate",
         f"known people: accuracy {test['accuracy']:.3f} [{test['accuracy_low']:.3f}, {test['accuracy_high']:.3f}], "
         f"macro F1 {test['macro_f1']:.3f} ({test['faces']} test faces of {test['people']} people)",
     )
+    if unseen is not None:
+        _report_unseen(unseen, fars)
+    say("evaluate", "figures: artifacts/metrics.json, tables and pictures: artifacts/evaluate")
+
+
+def _report_unseen(unseen: dict[str, Any], fars: list[float]) -> None:
     say(
         "evaluate",
         f"unknown people: AUC {unseen['auc']:.4f}, EER {unseen['eer']:.4f} ({unseen['people']} people, "
@@ -125,7 +144,6 @@ def _report(metrics: dict[str, Any], fars: list[float]) -> None:
     )
     for far in fars:
         say("evaluate", f"  FAR {far:g}: " + _rate_line(unseen["vr"][far_name(far)], unseen["impostor_pairs"]))
-    say("evaluate", "figures: artifacts/metrics.json, tables and pictures: artifacts/evaluate")
 
 
 def _rate_line(rate: dict[str, Any], impostor_pairs: int) -> str:

@@ -19,7 +19,7 @@ class Verification:
     Args:
         split: the faces.
         embeddings: (N, D) float32 unit embeddings, in the split's order.
-        max_faces: a larger split is sampled: faces drawn without replacement, by the seed.
+        max_faces: of a larger split whole people are drawn, by the seed, as many as fit (two at least).
         seed: of that draw.
 
     Raises:
@@ -27,9 +27,7 @@ class Verification:
     """
 
     def __init__(self, split: Split, embeddings: NDArray[np.float32], max_faces: int, seed: int):
-        kept = np.arange(len(split.paths))
-        if len(kept) > max_faces:
-            kept = np.sort(np.random.default_rng(seed).choice(len(kept), max_faces, replace=False))
+        kept = _drawn_people(split.labels, max_faces, seed)
         people = [split.labels[index] for index in kept]
         all_sources = split.sources
         sources = [all_sources[index] for index in kept]
@@ -93,6 +91,17 @@ def far_name(far: float) -> str:
     """0.001 -> `far_1e-3`."""
     mantissa, exponent = f"{far:e}".split("e")
     return f"far_{float(mantissa):g}e{int(exponent)}"
+
+
+def _drawn_people(labels: Sequence[int], max_faces: int, seed: int) -> NDArray[np.intp]:
+    """Indices of the faces to compare: all, or those of people drawn until the next would be too many."""
+    who = np.asarray(labels)
+    if len(who) <= max_faces:
+        return np.arange(len(who))
+    people, faces = np.unique(who, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(people))
+    fit = max(2, int(np.searchsorted(np.cumsum(faces[order]), max_faces, side="right")))
+    return np.flatnonzero(np.isin(who, people[order[:fit]]))
 
 
 def _numbered(people: Sequence[int]) -> list[int]:

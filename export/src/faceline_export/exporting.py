@@ -78,7 +78,7 @@ def _read_metrics(path: Path, checkpoint_sha256: str) -> dict[str, Any]:
 
 
 def _thresholds(metrics: dict[str, Any]) -> list[dict[str, float]]:
-    """Cosine similarity from which two faces are one person: chosen on unseen_val, measured on unseen."""
+    """Cosine similarity from which two faces are one person: chosen on unseen_val, measured on unseen; none without."""
     return [
         {
             "far": float(name.removeprefix("far_")),
@@ -86,6 +86,6 @@ def _thresholds(metrics: dict[str, Any]) -> list[dict[str, float]]:
             "measured_far": rate["far_at_chosen"],
             "measured_vr": rate["vr_at_chosen"],
         }
-        for name, rate in metrics["unseen"]["vr"].items()
+        for name, rate in metrics.get("unseen", {"vr": {}})["vr"].items()
         if "chosen_threshold" in rate
     ]

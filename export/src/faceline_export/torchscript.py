@@ -45,10 +45,12 @@ def largest_difference(recogniser: Recogniser, path: Path, faces: Tensor) -> flo
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)
         exported = torch.jit.load(str(path), map_location="cpu")
-        largest = 0.0
-        for images in (faces, faces[:1], faces.float()):
-            for expected, found in zip(reference(images)[:2], exported(images)[:2], strict=True):
-                largest = max(largest, float((expected - found).abs().max()))
+        differences = [
+            (expected - found).abs().max()
+            for images in (faces, faces[:1], faces.float())
+            for expected, found in zip(reference(images)[:2], exported(images)[:2], strict=True)
+        ]
+        largest = float(torch.stack(differences).max())  # NaN where one is: Python's max would lose it
     if not largest <= TOLERANCE:
         raise FacelineError(
             f"{path.name} differs from its checkpoint by {largest:.2e} on real faces, more than {TOLERANCE:g}. "

@@ -89,6 +89,8 @@ def _photos_of(folder: Path, masks: Path, skipped: Counter[str]) -> list[Photo]:
             continue
         if file.is_dir():
             skipped["folders within a person's"] += 1
+        elif not file.is_file():
+            skipped["links to nothing"] += 1
         elif file.suffix.lower() not in SUFFIXES:
             skipped[file.suffix.lower() or "no ending"] += 1
         else:

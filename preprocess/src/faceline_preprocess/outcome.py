@@ -24,6 +24,8 @@ class Outcome:
         split: where it went; empty where it is not used.
         face: what was measured, as in a row's `faces`; None where no face was chosen.
         number: which of the chosen faces it is, from 1.
+        like: the first of the person's near-duplicates of the photo, with which it stays in one split; None where it
+            is that one, or has none.
     """
 
     photo: Photo
@@ -33,6 +35,7 @@ class Outcome:
     split: str = ""
     face: dict[str, Any] | None = None
     number: int = 1
+    like: Photo | None = None
 
 
 def decide(listing: Listing, rows: Mapping[str, dict[str, Any]], limits: Preprocess, seed: int) -> list[Outcome]:
@@ -71,7 +74,9 @@ def decide(listing: Listing, rows: Mapping[str, dict[str, Any]], limits: Preproc
             splits |= dict.fromkeys(usable[person], held[person])
         else:
             splits |= split_person(list(usable[person]), groups, limits.val_ratio, limits.test_ratio, seed)
-    return [_placed(outcome, splits, len(usable[outcome.photo.identity]), limits) for outcome in outcomes]
+    placed = [_placed(outcome, splits, len(usable[outcome.photo.identity]), limits) for outcome in outcomes]
+    like = {photo: first for photo, first in groups.items() if first is not photo}
+    return [replace(outcome, like=like.get(outcome.photo)) for outcome in placed]
 
 
 def _judged(photo: Photo, row: dict[str, Any], copy: Rejection | None, limits: Preprocess) -> list[Outcome]:

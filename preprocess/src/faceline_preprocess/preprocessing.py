@@ -80,7 +80,8 @@ def _check(listing: Listing, outcomes: list[Outcome], min_photos: int, unseen_id
         )
     for split in ("val", "test"):
         if "train" in splits and split not in splits:
-            say(STAGE, f"note: {split} is empty: people have too few photos, or preprocess.{split}_ratio is 0")
+            cure = "three usable photos of a person give one" if split == "val" else "two usable photos give one"
+            say(STAGE, f"note: {split} is empty: {cure}, unless preprocess.{split}_ratio is 0")
 
 
 def _code() -> str:

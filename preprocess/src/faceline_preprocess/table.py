@@ -16,6 +16,9 @@ def table(listing: Listing, outcomes: Sequence[Outcome], min_photos: int) -> Ite
     rejected = Counter(outcome.kind for outcome in outcomes if outcome.status == "rejected")
     for kind, count in rejected.most_common():
         yield _line(f"rejected: {kind}", count)
+    alike = {outcome.photo.path for outcome in outcomes if outcome.like is not None}
+    if alike:
+        yield _line("near-duplicates of the person's own", len(alike), "each kept in the split of the photo it is like")
     usable: dict[str, set[str]] = defaultdict(set)
     for outcome in outcomes:
         if outcome.status != "rejected":

@@ -18,7 +18,7 @@ COLUMNS = (
     *("path", "sha256", "identity", "split", "status", "reason", "file"),
     *("box_x1", "box_y1", "box_x2", "box_y2"),
     *(f"{point}_{axis}" for point in _POINTS for axis in "xy"),
-    *("score", "face_height", "sharpness", "exposure", "asymmetry", "faces_in_photo"),
+    *("score", "face_height", "sharpness", "exposure", "asymmetry", "faces_in_photo", "near_duplicate_of"),
 )
 """Of manifest.csv; docs/preprocess.md says what each holds."""
 
@@ -69,6 +69,7 @@ def write_manifest(
                     "status": outcome.status,
                     "reason": outcome.reason,
                     "file": files.get(outcome, ""),
+                    "near_duplicate_of": outcome.like.path.as_posix() if outcome.like else "",
                     "faces_in_photo": rows[outcome.photo.key].get("seen", ""),
                 }
                 | ({} if outcome.face is None else _measured(outcome.face))

@@ -19,6 +19,7 @@ from faceline_core.parameters import StageParameters
 from faceline_core.stage.files import code_hash, replaced_folder, scratch_folder, sha256_of
 from faceline_core.stage.progress import say
 from faceline_core.training.history import History
+from faceline_core.training.resume import epochs_done
 from faceline_core.training.trainer import build_trainer
 from faceline_train.augmentation import Augmentation
 from faceline_train.batches import FaceBatches
@@ -85,6 +86,7 @@ def train(
         Augmentation(parameters.augment, parameters.seed),
         parameters.seed,
         parameters.trainer.num_workers,
+        epochs_done(progress_file),
     )
     say("train", f"{_size_line(recogniser)}, {_device_line(trainer)}, {loaded}")
     resumed = progress_file if progress_file.is_file() else None

@@ -72,7 +72,7 @@ def read_split(processed: Path, name: str, classes: list[str] | None = None) -> 
 
 def _cure(name: str) -> str:
     return {
-        "val": ", with more photos a person or a larger preprocess.val_ratio",
+        "val": ", with three usable photos a person or more, and preprocess.val_ratio above 0",
         "test": ", with more photos a person or a larger preprocess.test_ratio",
         "unseen": ", with more people or a larger preprocess.unseen_identities",
         "unseen_val": ", with more people or a larger preprocess.unseen_identities",

@@ -2,12 +2,28 @@
 
 import errno
 import pickle
+import struct
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from faceline_core.errors import FacelineError
+
+# What torch and pickle were seen to raise on files with flipped bytes or cut short.
+_FAULTS = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    KeyError,
+    IndexError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+    OSError,
+)
 
 
 def read_tensor_file(path: Path) -> Any:
@@ -18,7 +34,7 @@ def read_tensor_file(path: Path) -> Any:
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, OSError) as error:
+    except _FAULTS as error:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: torch's answer to a file cut short
             raise
         raise FacelineError(

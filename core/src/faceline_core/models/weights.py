@@ -11,7 +11,6 @@ from faceline_core.errors import FacelineError
 from faceline_core.models.backbones import find_backbone
 from faceline_core.models.tensor_file import read_tensor_file
 
-_LEAST_MATCHED = 0.9
 _WRAPPERS = ("state_dict", "model_state_dict")
 _PREFIXES = ("recogniser.backbone.", "backbone.", "model.", "module.")
 
@@ -30,7 +29,7 @@ def load_backbone_weights(backbone: nn.Module, model_name: str, img_size: int, w
         A line that says what was loaded.
 
     Raises:
-        FacelineError: where the file is missing, holds no weights or fits less than 90 % of the network, and where
+        FacelineError: where the file is missing, holds no weights or not all of the network, and where
             `pretrained` cannot be downloaded; the message says which file to put where.
     """
     if weights == "none":
@@ -44,7 +43,7 @@ def load_backbone_weights(backbone: nn.Module, model_name: str, img_size: int, w
     state = read_state_dict(path)
     own = backbone.state_dict()
     fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
-    if len(fitting) < _LEAST_MATCHED * len(own):
+    if any(name not in fitting for name in own if not name.endswith("num_batches_tracked")):
         raise FacelineError(
             f"weights: {path} fits {len(fitting)} of {len(own)} tensors of {model_name}: {_misfits(own, state)}"
         )

@@ -12,9 +12,15 @@ Workers = Literal["auto"] | Annotated[int, Field(ge=0)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, strict=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_values(cls, value: object) -> object:
+        """No knob is true or false, and pydantic would read them as 1 and 0."""
+        if isinstance(value, bool):
+            raise ValueError("should be a number or a word, not true or false")
+        return value
 
 
 class Sample(Section):
@@ -125,7 +131,7 @@ class Evaluate(Section):
     bootstrap: Annotated[int, Field(ge=0)]
     """Resamples of identities for the 95 % intervals; 0 leaves them out."""
     max_faces: Annotated[int, Field(ge=2)]
-    """Faces of a split that are compared pair by pair; a larger split is sampled (pairs grow with the square)."""
+    """Faces of a split that are compared pair by pair; of a larger split people are drawn."""
 
 
 class Parameters(Section):

@@ -12,7 +12,7 @@ from faceline_core.stage.files import written_beside
 
 
 class History(lightning.Callback):
-    """Keeps a row an epoch of what the module logged, and writes the CSV anew after each.
+    """Keeps a row an epoch of what the module logged, and writes the CSV anew after each; lr is that of its first step.
 
     Args:
         path: the CSV.
@@ -25,16 +25,17 @@ class History(lightning.Callback):
     def __init__(self, path: Path, metrics: Sequence[str], announce: Callable[[dict[str, float]], None]):
         self.path, self.metrics, self.announce = path, list(metrics), announce
         self.rows: list[dict[str, float]] = []
-        self._began = 0.0
+        self._began = self._lr = 0.0
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
         self._began = time.monotonic()
+        self._lr = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
         logged = trainer.callback_metrics
         row: dict[str, float] = {"epoch": trainer.current_epoch + 1}
         row |= {name: float(logged[name]) for name in self.metrics}
-        row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        row["lr"] = self._lr
         row["seconds"] = round(time.monotonic() - self._began, 3)
         self.rows.append(row)
         self._write()

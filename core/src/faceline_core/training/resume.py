@@ -3,7 +3,16 @@
 from pathlib import Path
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Checkpoint
+
+
+def epochs_done(progress: Path) -> int:
+    """Whole epochs that a stopped run had trained, 0 where there is no progress to go on from."""
+    if not progress.is_file():
+        return 0
+    state = torch.load(progress, map_location="cpu", weights_only=True)
+    return int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
 
 
 class KeepProgress(Checkpoint):

@@ -1,0 +1,18 @@
+"""What `make repro` must have reached on the embedded data: known people named, unknown people told apart."""
+
+import json
+import sys
+from pathlib import Path
+
+metrics = json.loads(Path("artifacts/metrics.json").read_text())
+faults = [
+    f"{name} is {found:.3f}, at least {least} is asked for"
+    for name, found, least in (
+        ("test accuracy", metrics["test"]["accuracy"], 0.90),
+        ("AUC of unknown people", metrics["unseen"]["auc"], 0.85),
+        ("VR of unknown people at FAR 1e-1", metrics["unseen"]["vr"]["far_1e-1"]["vr"], 0.50),
+    )
+    if found < least
+]
+print("\n".join(faults) or "the embedded data reaches its figures")
+sys.exit(bool(faults))
