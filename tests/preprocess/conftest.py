@@ -29,7 +29,7 @@ class Project:
     def set(self, **changes):
         """Writes params.yaml: the repository's, with `data` here and values of `preprocess` changed."""
         values = yaml.safe_load(PARAMS.read_text())
-        values["data"] = "data/photos"
+        values |= {"data": "data/photos", "img_size": 112}
         for key, value in changes.items():
             (values if key in values else values["preprocess"])[key] = value
         (self.folder / "params.yaml").write_text(yaml.safe_dump(values))
