@@ -36,17 +36,17 @@ def test_a_number_is_a_number_however_dvc_writes_it(tmp_path, written):
         ("seed: 42", "seed: 42\nlearning_rat: 1", "unknown key learning_rat"),
         ("\nlr: ", "\nlrr: ", "unknown key lrr: did you mean lr?"),
         ("  pick:", "  pik:", "unknown key preprocess.pik: did you mean preprocess.pick?"),
-        ("\nimg_size:", "\nimg_sise:", "img_size is missing"),
+        ("\nepochs: 20\n", "\n", "epochs is missing"),
         ("seed: 42", "seed: .nan", "seed"),
         ("  val_ratio: 0.15", "  val_ratio: .nan", "preprocess.val_ratio: should be a finite number, found nan"),
         ("  val_ratio: 0.15", "  val_ratio: 0.9", "val_ratio + test_ratio is 1.1"),
         ("  exposure: [20, 240]", "  exposure: [240, 20]", "the lower bound 240 is not below the upper 20"),
         ("  pick: central_largest", "  pick: biggest", "preprocess.pick: should be 'central_largest'"),
         ("seed: 42", "seed: [", "line"),
-        ("seed: 42", "seed: {{seed}}", "line 3 is not YAML: a key must be a word"),
+        ("seed: 42", "seed: {{seed}}", "near line 3 is not YAML: a key must be a word"),
         ("seed: 42", "seed: yes", "seed: should be a number or a word, not true or false, found True"),
         ("classes: null", "classes: [a, b, a]", "classes: a stands there twice"),
-        ("seed: 42", "seed: 42\nseed: 43", "line 4 is not YAML: the key 'seed' stands here a second time"),
+        ("seed: 42", "seed: 42\nseed: 43", "near line 4 is not YAML: the key 'seed' stands here a second time"),
     ],
 )
 def test_a_wrong_file_is_told_by_its_key(tmp_path, old, new, expected):
@@ -55,6 +55,12 @@ def test_a_wrong_file_is_told_by_its_key(tmp_path, old, new, expected):
     assert expected in str(caught.value)
     assert str(tmp_path / "params.yaml") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_misspelt_key_is_one_fault(tmp_path):
+    with pytest.raises(FacelineError) as caught:
+        read(tmp_path, "freeze_ratio:", "freze_ratio:")
+    assert str(caught.value).endswith("params.yaml: unknown key freze_ratio: did you mean freeze_ratio?")
 
 
 def test_a_missing_file_says_what_to_copy(tmp_path):

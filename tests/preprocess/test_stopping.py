@@ -46,7 +46,9 @@ def wait_for(condition, seconds=60):
 
 def children(pid):
     """Processes of the session that the stage leads."""
-    out = subprocess.run(["ps", "-o", "pid=,args=", "-g", str(pid)], capture_output=True, text=True, check=False).stdout
+    out = subprocess.run(
+        ["ps", "-ww", "-o", "pid=,args=", "-g", str(pid)], capture_output=True, text=True, check=False
+    ).stdout
     return [line for line in out.splitlines() if "spawn_main" in line]
 
 

@@ -18,6 +18,8 @@ from faceline_evaluate.tables import roc_rows, score_rows, write_table
 from faceline_evaluate.verification import Verification, far_name
 
 _UNKNOWN = ("unseen_val", "unseen")
+_FEW_PEOPLE = 10
+"""Below this the stage says that its thresholds hang on a few people."""
 
 
 def evaluate(
@@ -132,16 +134,23 @@ def _report(metrics: dict[str, Any], fars: list[float]) -> None:
         f"macro F1 {test['macro_f1']:.3f} ({test['faces']} test faces of {test['people']} people)",
     )
     if unseen is not None:
-        _report_unseen(unseen, fars)
+        _report_unseen(unseen, metrics["unseen_val"]["people"], fars)
     say("evaluate", "figures: artifacts/metrics.json, tables and pictures: artifacts/evaluate")
 
 
-def _report_unseen(unseen: dict[str, Any], fars: list[float]) -> None:
+def _report_unseen(unseen: dict[str, Any], choosing_people: int, fars: list[float]) -> None:
     say(
         "evaluate",
         f"unknown people: AUC {unseen['auc']:.4f}, EER {unseen['eer']:.4f} ({unseen['people']} people, "
         f"{unseen['genuine_pairs']} genuine and {unseen['impostor_pairs']} impostor pairs)",
     )
+    fewest = min(unseen["people"], choosing_people)
+    if fewest < _FEW_PEOPLE:
+        say(
+            "evaluate",
+            f"note: {unseen['people']} people measured, thresholds chosen on {choosing_people}: too few to rely on a "
+            "threshold. Hold more people back: preprocess.unseen_identities, or more people",
+        )
     for far in fars:
         say("evaluate", f"  FAR {far:g}: " + _rate_line(unseen["vr"][far_name(far)], unseen["impostor_pairs"]))
 

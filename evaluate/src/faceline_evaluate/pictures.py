@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from numpy.typing import NDArray
 
+from faceline_core.verification.rates import Curve
 from faceline_evaluate.verification import Verification
 
 mpl.use("agg")
@@ -20,18 +21,29 @@ _DPI = 130
 def draw_roc(path: Path, sets: dict[str, Verification], fars: Sequence[float]) -> None:
     """VR over FAR on a logarithmic axis, a line a set of people; the axis ends where one impostor pair is accepted."""
     figure, axes = plt.subplots(figsize=(6.4, 4.8), layout="constrained")
-    for name, verification in sets.items():
-        curve, shown = verification.curve, verification.curve.far > 0
+    for number, (name, verification) in enumerate(reversed(sets.items())):  # the first is drawn last, over the others
+        curve, shown = verification.curve, _from_lowest_far(verification.curve)
         label = f"{name}: {verification.people} people, {len(verification.pairs.impostor):,} impostor pairs"
-        axes.step(curve.far[shown], curve.vr[shown], where="post", label=label)
+        style = (
+            {"color": "tab:blue", "linewidth": 2}
+            if number == len(sets) - 1
+            else {"color": "tab:orange", "linestyle": "--"}
+        )
+        axes.step(curve.far[shown], curve.vr[shown], where="post", label=label, **style)
     for far in fars:
         axes.axvline(far, color="0.85", linewidth=0.8, zorder=0)
     lowest = min(1 / len(verification.pairs.impostor) for verification in sets.values())
-    axes.set(xscale="log", xlim=(lowest, 1), ylim=(0, 1.01), xlabel="false accept rate", ylabel="verification rate")
+    axes.set(xscale="log", xlim=(lowest, 1), ylim=(0, 1.03), xlabel="false accept rate", ylabel="verification rate")
     axes.set_title("ROC: are two faces one person?")
     axes.grid(axis="y", color="0.9")
     axes.legend(loc="lower right")
     _save(path, figure)
+
+
+def _from_lowest_far(curve: Curve) -> slice:
+    """From the best operating point of the lowest FAR above 0: those below it have the same FAR and a lower VR."""
+    above = int(np.argmax(curve.far > 0))
+    return slice(above + int(np.sum(curve.far == curve.far[above])) - 1, None)
 
 
 def draw_scores(path: Path, name: str, verification: Verification, threshold: float | None, far: float) -> None:
@@ -57,6 +69,7 @@ def draw_scores(path: Path, name: str, verification: Verification, threshold: fl
         )
     axes.set(xlim=(lowest, 1.02), xlabel="cosine similarity", ylabel="share of pairs")
     axes.set_title(f"Scores of {name}")
+    axes.margins(y=0.3)  # room for the words above the bars
     axes.legend(loc="upper left")
     _save(path, figure)
 

@@ -45,7 +45,8 @@ def load_backbone_weights(backbone: nn.Module, model_name: str, img_size: int, w
     fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
     if any(name not in fitting for name in own if not name.endswith("num_batches_tracked")):
         raise FacelineError(
-            f"weights: {path} fits {len(fitting)} of {len(own)} tensors of {model_name}: {_misfits(own, state)}"
+            f"weights: {path} fits {len(fitting)} of {len(own)} tensors of {model_name}: {_misfits(own, state)}. "
+            "Set model_name to the network they are of, or weights: none"
         )
     backbone.load_state_dict({**own, **fitting})
     return f"weights from {path}, {len(fitting)} of {len(own)} tensors"

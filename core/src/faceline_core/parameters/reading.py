@@ -79,8 +79,8 @@ def read_parameters(path: Path, keys: Sequence[str]) -> StageParameters:
     try:
         values = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
     except yaml.MarkedYAMLError as error:
-        line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise FacelineError(f"{path}{line} is not YAML: {error.problem}. Mend that line") from None
+        line = f" near line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise FacelineError(f"{path}{line} is not YAML: {error.problem}. Mend it there") from None
     except yaml.YAMLError as error:
         raise FacelineError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
@@ -88,23 +88,38 @@ def read_parameters(path: Path, keys: Sequence[str]) -> StageParameters:
     try:
         parameters = Parameters.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(dict.fromkeys(_describe(fault) for fault in error.errors()))
+        faults = "; ".join(dict.fromkeys(_describe(fault) for fault in _without_echoes(error.errors())))
         raise FacelineError(f"{path}: {faults}") from None
     return StageParameters(parameters, keys)
+
+
+def _without_echoes(faults: list[ErrorDetails]) -> list[ErrorDetails]:
+    """A misspelt key is missing under its right name as well: one fault, told once."""
+    meant = {_nearest(fault["loc"]) for fault in faults if fault["type"] == "extra_forbidden"}
+    return [fault for fault in faults if fault["type"] != "missing" or ".".join(map(str, fault["loc"])) not in meant]
+
+
+def _nearest(place: tuple[int | str, ...]) -> str | None:
+    """The known key that an unknown one at `place` is closest to, as `section.key`; None where none is close."""
+    where = [str(part) for part in place]
+    near = difflib.get_close_matches(where[-1], _model_at(where[:-1]).model_fields, n=1, cutoff=0.4)
+    return ".".join([*where[:-1], near[0]]) if near else None
 
 
 def _describe(fault: ErrorDetails) -> str:
     where = [part for part in fault["loc"] if not _is_branch_label(part)]
     name = ".".join(str(part) for part in where)
     if fault["type"] == "extra_forbidden":
-        section = _model_at([str(part) for part in where[:-1]])
-        near = difflib.get_close_matches(str(where[-1]), section.model_fields, n=1, cutoff=0.4)
-        hint = f"did you mean {'.'.join([*map(str, where[:-1]), near[0]])}?" if near else "remove it"
+        near = _nearest(tuple(where))
+        hint = f"did you mean {near}?" if near else "remove it"
         return f"unknown key {name}: {hint}"
     if fault["type"] == "missing":
         return f"{name} is missing: a params file is complete, see recipes/"
     found = "" if isinstance(fault["input"], dict) else f", found {fault['input']!r}"
     message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+    message = message.removesuffix(", unable to parse string as a number").removesuffix(
+        ", unable to parse string as an integer"
+    )
     return f"{name}: {message}{found}" if name else message + found
 
 

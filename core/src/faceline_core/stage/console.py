@@ -17,7 +17,11 @@ from faceline_core.parameters import StageParameters, read_parameters
 
 def stage_parser(stage: str, description: str) -> argparse.ArgumentParser:
     """The options that all stages share: --params, --debug, --version."""
-    parser = argparse.ArgumentParser(prog=f"faceline-{stage}", description=description)
+    parser = argparse.ArgumentParser(
+        prog=f"faceline-{stage}",
+        description=description,
+        epilog=f"Settings are in params.yaml; what they mean: {stage}/README.md",
+    )
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameters (default: params.yaml)")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--version", action="version", version=f"faceline-{stage} {__version__}")
