@@ -81,14 +81,3 @@ def lfw(real_data):
                 shutil.copy(photo, project.people / folder.name / photo.name)
 
     return copy
-
-
-@pytest.fixture(autouse=True, scope="package")
-def _one_thread():
-    """Tests run beside other work: a net of many threads then waits for the slowest."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

@@ -95,21 +95,27 @@ class _StopError(Exception):
     pass
 
 
-@pytest.mark.parametrize(("scheduler", "workers"), [("plateau", 0), ("cosine", 1)])
-def test_a_stopped_run_goes_on_to_the_same_weights(run, monkeypatch, scheduler, workers):
-    """Stopped in the middle of the third epoch of four; patience 0 moves the plateau's rate every time."""
-    changes = {"epochs": 4, "scheduler__name": scheduler, "trainer__num_workers": workers}
-    whole = run("whole", **changes)
+def stop_at_step(monkeypatch, last):
+    """Lets the `last` training step raise, once; returns the list of steps, which goes on growing."""
     original = faceline_train.training.Classifier.training_step
     steps = []
 
     def training_step(self, batch, index):
         steps.append(index)
-        if len(steps) == 8:
+        if len(steps) == last:
             raise _StopError
         return original(self, batch, index)
 
     monkeypatch.setattr(faceline_train.training.Classifier, "training_step", training_step)
+    return steps
+
+
+@pytest.mark.parametrize(("scheduler", "workers"), [("plateau", 0), ("cosine", 1)])
+def test_a_stopped_run_goes_on_to_the_same_weights(run, monkeypatch, scheduler, workers):
+    """Stopped in the middle of the third epoch of four; patience 0 moves the plateau's rate every time."""
+    changes = {"epochs": 4, "scheduler__name": scheduler, "trainer__num_workers": workers}
+    whole = run("whole", **changes)
+    steps = stop_at_step(monkeypatch, 8)
     with pytest.raises(_StopError):
         run("stopped", **changes)
     assert len(steps) == 8
@@ -127,16 +133,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(run, monkeypatch, scheduler, 
 
 
 def test_other_parameters_do_not_go_on_where_another_run_was(run, monkeypatch, capsys):
-    original = faceline_train.training.Classifier.training_step
-    calls = []
-
-    def training_step(self, batch, index):
-        calls.append(index)
-        if len(calls) == 5:
-            raise _StopError
-        return original(self, batch, index)
-
-    monkeypatch.setattr(faceline_train.training.Classifier, "training_step", training_step)
+    stop_at_step(monkeypatch, 5)
     with pytest.raises(_StopError):
         run(epochs=3)
     run(epochs=2)
