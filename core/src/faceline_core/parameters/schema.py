@@ -2,25 +2,21 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Workers = Literal["auto"] | Annotated[int, Field(ge=0)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_values(cls, value: object) -> object:
-        """No knob is true or false, and pydantic would read them as 1 and 0."""
-        if isinstance(value, bool):
-            raise ValueError("should be a number or a word, not true or false")
-        return value
+from faceline_core.parameters.section import Count, Fraction, NotNegative, Positive, Section, Workers
+from faceline_core.parameters.training import (
+    Augment,
+    Checkpoint,
+    Dataset,
+    EarlyStopping,
+    Logging,
+    Loss,
+    Optimizer,
+    Optuna,
+    Scheduler,
+    Trainer,
+)
 
 
 class Sample(Section):
@@ -77,54 +73,6 @@ class Preprocess(Section):
         return self
 
 
-class Optimizer(Section):
-    name: Literal["adam", "adamw"]
-    weight_decay: NotNegative
-
-
-class Scheduler(Section):
-    """`plateau` follows val_loss; `cosine` goes from lr to min_lr over all epochs, after a linear warm-up."""
-
-    name: Literal["plateau", "cosine"]
-    factor: Annotated[float, Field(gt=0, lt=1)]
-    """plateau: what lr is multiplied with."""
-    patience: Annotated[int, Field(ge=0)]
-    """plateau: epochs without a lower val_loss before that."""
-    min_lr: NotNegative
-    """The lowest lr of either schedule."""
-    warmup: Annotated[float, Field(ge=0, lt=1)]
-    """cosine: fraction of all steps in which lr rises from 0."""
-
-
-class Augment(Section):
-    """What a training face goes through, drawn anew every epoch."""
-
-    flip: Fraction
-    """Probability of a mirror image."""
-    rotation: Annotated[float, Field(ge=0, le=180)]
-    """Largest angle in degrees, either way."""
-    brightness: NotNegative
-    contrast: NotNegative
-    saturation: NotNegative
-    """Largest relative change of each."""
-    shift: Annotated[float, Field(ge=0, lt=1)]
-    """Largest shift as a fraction of the side."""
-    scale: Annotated[float, Field(ge=0, lt=1)]
-    """Largest relative change of size."""
-    erase: Fraction
-    """Probability that a rectangle of a tenth to a third of each side is filled with noise."""
-
-
-class Trainer(Section):
-    accelerator: Literal["auto", "cpu", "gpu"]
-    precision: Literal[32, "bf16"]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    early_stopping: Annotated[int, Field(ge=0)]
-    """Epochs without a better val_acc (or an equal one with a lower val_loss) before training ends; 0 never."""
-    num_workers: Workers
-    """Processes that prepare batches; auto: as many as pay off on this machine."""
-
-
 class Evaluate(Section):
     fars: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
     """False accept rates at which the verification rate is reported."""
@@ -144,23 +92,45 @@ class Parameters(Section):
     img_size: Annotated[int, Field(ge=32, le=1024)]
     """Side of an aligned face in px."""
     model_name: str
-    """The backbone; `faceline_core.models.backbones` lists them."""
+    """The backbone: a name of models.yaml, ir_50, mobilefacenet, inception_resnet_v1, a torchvision network, or
+    timm/<name>; `faceline-train --models` lists them."""
     weights: str
-    """none, pretrained (the publisher's, downloaded once), or a file."""
+    """none, pretrained (the publisher's, downloaded once), vggface2 or casia-webface, or a file."""
+    weights_strict: bool
+    """Whether weights of which fewer than 90 % fit are an error."""
+    head: Literal["softmax", "arcface", "cosface", "adaface"]
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
+    """Faces of a step, over all devices."""
     lr: Positive
-    freeze_ratio: Fraction
-    """The first floor(ratio x n) layers of the backbone stay as they are."""
+    freeze_ratio: Fraction | bool
+    """The first floor(ratio x n) layers of the backbone stay as they are; true is 1, false is 0."""
     classes: list[str] | None
     """Train on these people, in this order; null takes those found."""
+    ckpt_path: str | None
+    """A checkpoint to go on from, instead of where this run was stopped."""
+    only_weights_load: bool
+    """Take the weights of `ckpt_path` alone, and start at epoch 1 with a fresh optimizer."""
+    run_name: str | None
+    """Keeps a copy of the run as artifacts/runs/<run_name>_<month>-<day>_<counter>."""
     sample: Sample
     preprocess: Preprocess
+    dataset: Dataset
     optimizer: Optimizer
     scheduler: Scheduler
+    loss: Loss
     augment: Augment
     trainer: Trainer
+    early_stopping: EarlyStopping
+    checkpoint: Checkpoint
+    logging: Logging
+    optuna: Optuna
     evaluate: Evaluate
+
+    @field_validator("freeze_ratio")
+    @classmethod
+    def _as_fraction(cls, ratio: float) -> float:
+        return float(ratio)
 
     @field_validator("classes")
     @classmethod
