@@ -45,6 +45,16 @@ def test_a_number_is_a_number_however_dvc_writes_it(tmp_path, written):
         ("seed: 42", "seed: [", "line"),
         ("seed: 42", "seed: {{seed}}", "near line 3 is not YAML: a key must be a word"),
         ("seed: 42", "seed: yes", "seed: should be a number or a word, not true or false, found True"),
+        (
+            "    lr: {distribution: loguniform, low:",
+            "    lr: {distribution: loguniform, lo:",
+            "unknown key optuna.search_spaces.lr.lo: did you mean optuna.search_spaces.lr.low?",
+        ),
+        (
+            "loguniform, low: 0.000001",
+            "loguniform, low: 0",
+            "optuna.search_spaces.optimizer.weight_decay: loguniform needs a low above 0, found 0",
+        ),
         ("classes: null", "classes: [a, b, a]", "classes: a stands there twice"),
         ("seed: 42", "seed: 42\nseed: 43", "near line 4 is not YAML: the key 'seed' stands here a second time"),
     ],

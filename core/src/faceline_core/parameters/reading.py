@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -70,6 +70,15 @@ def read_parameters(path: Path, keys: Sequence[str]) -> StageParameters:
         FacelineError: where the file is missing, is not YAML, lacks a key, holds an unknown one (the nearest known name
             is given) or a value out of bounds; every fault of the file is listed.
     """
+    return StageParameters(check_values(read_values(path), path), keys)
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The values of a params file as they are written, unchecked: plain numbers, words, lists and dicts.
+
+    Raises:
+        FacelineError: where the file is missing, is not YAML, or holds no keys.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -85,12 +94,34 @@ def read_parameters(path: Path, keys: Sequence[str]) -> StageParameters:
         raise FacelineError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise FacelineError(f"{path} holds no parameters. Copy one of recipes/*.yaml over it")
+    return values
+
+
+def check_values(values: dict[str, Any], source: object) -> Parameters:
+    """Values against the whole schema.
+
+    Args:
+        values: of a params file, as `read_values` returns them.
+        source: where they come from, for the message.
+
+    Raises:
+        FacelineError: `<source>: <every fault, by its key>`.
+    """
     try:
-        parameters = Parameters.model_validate(values)
+        return Parameters.model_validate(values)
     except ValidationError as error:
         faults = "; ".join(dict.fromkeys(_describe(fault) for fault in _without_echoes(error.errors())))
-        raise FacelineError(f"{path}: {faults}") from None
-    return StageParameters(parameters, keys)
+        raise FacelineError(f"{source}: {faults}") from None
+
+
+def faults_at(values: dict[str, Any], name: str) -> list[str]:
+    """What the schema has against the value of one parameter, named as `section.key`, whatever the others are."""
+    try:
+        Parameters.model_validate(values)
+    except ValidationError as error:
+        its = [fault for fault in error.errors() if f"{_name_of(fault)}.".startswith(f"{name}.")]
+        return list(dict.fromkeys(_describe(fault) for fault in its))
+    return []
 
 
 def _without_echoes(faults: list[ErrorDetails]) -> list[ErrorDetails]:
@@ -106,11 +137,14 @@ def _nearest(place: tuple[int | str, ...]) -> str | None:
     return ".".join([*where[:-1], near[0]]) if near else None
 
 
+def _name_of(fault: ErrorDetails) -> str:
+    return ".".join(str(part) for part in fault["loc"] if not _is_branch_label(part))
+
+
 def _describe(fault: ErrorDetails) -> str:
-    where = [part for part in fault["loc"] if not _is_branch_label(part)]
-    name = ".".join(str(part) for part in where)
+    name = _name_of(fault)
     if fault["type"] == "extra_forbidden":
-        near = _nearest(tuple(where))
+        near = _nearest(fault["loc"])
         hint = f"did you mean {near}?" if near else "remove it"
         return f"unknown key {name}: {hint}"
     if fault["type"] == "missing":
@@ -129,9 +163,11 @@ def _is_branch_label(part: int | str) -> bool:
 
 
 def _model_at(path: list[str]) -> type[BaseModel]:
-    model: type[BaseModel] = Parameters
+    """The model of the section at `path`; the key of a mapping (optuna.search_spaces) leads to what it maps to."""
+    kind: Any = Parameters
     for part in path:
-        annotation = model.model_fields[part].annotation
-        candidates = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
-        model = next(kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel))
+        kind = get_args(kind)[1] if get_origin(kind) is dict else kind.model_fields[part].annotation
+        if isinstance(kind, UnionType):
+            kind = next(one for one in get_args(kind) if isinstance(one, type) and issubclass(one, BaseModel))
+    model: type[BaseModel] = kind
     return model
