@@ -37,7 +37,7 @@ def script(path: Path, text: str) -> Path:
 def test_an_unknown_stage(tree, arguments):
     output = tree.run("./stage", *arguments, fails=True)
     assert output.count("\n") == 1
-    assert output.endswith("NAME is one of: detect evaluate export preprocess sample train\n")
+    assert output.endswith("NAME is one of: detect evaluate export preprocess sample train, or tune\n")
 
 
 def test_an_unknown_runner(tree):
@@ -71,6 +71,24 @@ def test_docker_runs_the_service_with_the_options(tree, tmp_path):
     script(Path(path) / "docker", 'case "$*" in "compose run"*) echo "$@" ;; esac')
     output = tree.run("./stage", "train", "--debug", RUNNER="docker", PATH=path)
     assert re.fullmatch(r"compose run --rm -T --name faceline-train-\d+ train --debug\n", output)
+
+
+@pytest.mark.parametrize("options", [[], ["--trials", "3", "--debug"]])
+def test_the_search_is_the_train_stage_with_tune_before_its_options(tree, tmp_path, options):
+    path = only(tmp_path)
+    script(Path(path) / "docker", 'case "$*" in "compose run"*) echo "$@" ;; esac')
+    output = tree.run("./stage", "tune", *options, RUNNER="docker", PATH=path)
+    expected = " ".join(["train tune", *options])
+    assert re.fullmatch(rf"compose run --rm -T --name faceline-train-\d+ {expected}\n", output)
+    python = script(tmp_path / "python", 'echo "$@"')
+    output = tree.run("./stage", "tune", *options, FACELINE_PYTHON=str(python))
+    assert output == f"-m faceline_{expected}\n"
+
+
+def test_the_search_answers_through_the_stage_command(tree):
+    assert tree.run("./stage", "tune", "--help").startswith("usage: faceline-train tune [-h] [--params PARAMS]")
+    output = tree.run("./stage", "tune", "--params", "nowhere.yaml", fails=True)
+    assert output == "[tune] error: nowhere.yaml is not there. Copy one of recipes/*.yaml to nowhere.yaml\n"
 
 
 def test_no_python_that_has_the_packages(tree, tmp_path):

@@ -21,11 +21,16 @@ def run(arguments: list[str]) -> int:
 
 
 def _tune(params: Path, trials: int | None) -> None:
-    from faceline_core.parameters.reading import read_values
-    from faceline_train.training import train
+    from faceline_core.parameters.reading import check_values, read_values
+    from faceline_train.tuning.spaces import check_spaces
+
+    values = read_values(params)
+    check_spaces(check_values(values, params).optuna.search_spaces, values, params)
+
+    from faceline_train.training import train  # takes seconds to load: after what may be said at once
     from faceline_train.tuning.search import search
 
-    search(read_values(params), params, train, n_trials=trials)
+    search(values, params, train, n_trials=trials)
 
 
 def _count(text: str) -> int:

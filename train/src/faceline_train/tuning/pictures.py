@@ -22,7 +22,7 @@ def draw_history(path: Path, trials: Sequence[FrozenTrial], places: Mapping[int,
     """Each trial's value over its place, and the best until then; pruned and failed ones are marked."""
     figure, axes = _figure(8, 4.5)
     finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
+    pruned = [trial for trial in trials if trial.state == TrialState.PRUNED and trial.value is not None]  # None is NaN
     failed = [places[trial.number] for trial in trials if "reason" in trial.user_attrs]
     if finished:
         at, values = [places[trial.number] for trial in finished], [float(trial.value) for trial in finished]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from faceline_core.errors import FacelineError
 from faceline_core.parameters.training import Optuna
 from faceline_core.stage.files import written_beside
 from faceline_core.stage.progress import say
@@ -32,17 +31,11 @@ def positions(study: "optuna.Study") -> dict[int, int]:
     return places
 
 
-def best_row(history: list[dict[str, float]], metric: str, direction: str) -> dict[str, float]:
-    """The row of the best epoch, the earliest of equals.
-
-    Raises:
-        FacelineError: where no epoch has a value of the metric.
-    """
-    rows = [row for row in history if math.isfinite(row.get(metric, math.nan))]
-    if not rows:
-        raise FacelineError(f"no epoch has a {metric}. See artifacts/tune/train.log")
+def best_row(history: list[dict[str, float]], metric: str, direction: str) -> dict[str, float] | None:
+    """The row of the best epoch, the earliest of equals; None where the metric is NaN in all."""
     sign = 1 if direction == "maximize" else -1
-    return max(rows, key=lambda row: (sign * row[metric], -row["epoch"]))
+    rows = (row for row in history if math.isfinite(row[metric]))
+    return max(rows, key=lambda row: (sign * row[metric], -row["epoch"]), default=None)
 
 
 def drawn_line(values: Mapping[str, Value]) -> str:
@@ -66,7 +59,7 @@ def write_table(study: "optuna.Study", settings: Optuna, path: Path) -> None:
     """trials.csv: a row a trial, in the order in which they began."""
     places = positions(study)
     names = list(settings.search_spaces)
-    columns = ["trial", "state", settings.metric, "best_epoch", "epochs", "seconds", *names, "reason"]
+    columns = ["trial", "state", settings.metric, "best_epoch", "epochs_trained", "seconds", *names, "reason"]
     with written_beside(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
@@ -107,7 +100,7 @@ def _best_so_far(trial: FrozenTrial, settings: Optuna) -> tuple[int, float]:
         return trial.user_attrs["epoch"], float(trial.value)
     rows = [{"epoch": epoch, settings.metric: value} for epoch, value in trial.intermediate_values.items()]
     row = best_row(rows, settings.metric, settings.direction)
-    return int(row["epoch"]), row[settings.metric]
+    return (int(row["epoch"]), row[settings.metric]) if row else (trial.last_step or 0, math.nan)
 
 
 def _row(trial: FrozenTrial, settings: Optuna) -> dict[str, Any]:
@@ -117,7 +110,7 @@ def _row(trial: FrozenTrial, settings: Optuna) -> dict[str, Any]:
         "state": "failed" if failed else trial.state.name.lower(),
         settings.metric: value,
         "best_epoch": epoch,
-        "epochs": trial.last_step or 0,
+        "epochs_trained": trial.last_step or 0,
         "seconds": trial.user_attrs["seconds"],
         **{name: shown(value) for name, value in trial.user_attrs["values"].items()},
         "reason": trial.user_attrs.get("reason", ""),

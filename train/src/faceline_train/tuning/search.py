@@ -6,27 +6,34 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
 import optuna
+import torch
 from optuna.trial import FrozenTrial, TrialState
 
-from faceline_core.errors import FacelineError, nearest
+from faceline_core.errors import FacelineError
 from faceline_core.parameters.reading import StageParameters, check_values
 from faceline_core.parameters.schema import Parameters
 from faceline_core.stage.progress import say
 from faceline_train import KEYS
+from faceline_train.classifier import DivergedError
+from faceline_train.metrics import check_logged
 from faceline_train.tuning.report import best_row, drawn_line, outcome_line, positions, write_report, write_table
 from faceline_train.tuning.sampling import SamplerByTrial, build_pruner
 from faceline_train.tuning.spaces import check_spaces, suggest, with_changes
-from faceline_train.tuning.store import GRACE, Store, counts, define, first_number, requeue
+from faceline_train.tuning.store import Store, counts, define, first_number, requeue
 
 _NEWS = 30  # seconds between two lines about a trial that is under way
 _ONE_DEVICE = {"trainer.devices": 1, "trainer.num_nodes": 1, "trainer.strategy": "auto"}
-_QUIET = {"logging.refresh_rate": 0, "run_name": None, "checkpoint.save_top_k": 0}
+_QUIET = {"logging.refresh_rate": 0, "logging.loggers": [], "run_name": None, "checkpoint.save_top_k": 0}
+
+
+class TrialError(FacelineError):
+    """A trial failed by its own values; others need not."""
 
 
 class Trained(Protocol):
@@ -36,7 +43,7 @@ class Trained(Protocol):
 
 
 Train = Callable[..., Trained]
-"""faceline_train.training.train: (parameters, artifacts=folder, on_epoch=function) -> Trained."""
+"""faceline_train.training.train: (parameters, artifacts=folder, on_epoch=function, scratch=folder) -> Trained."""
 
 
 def search(
@@ -45,6 +52,7 @@ def search(
     train: Train,
     n_trials: int | None = None,
     artifacts: Path = Path("artifacts"),
+    grace: int = 90,
 ) -> optuna.Study:
     """Runs trials until the study of params.yaml has as many as it should, and writes its report.
 
@@ -54,18 +62,20 @@ def search(
         train: trains one trial.
         n_trials: of the study in all, earlier calls and other processes included; None is optuna.n_trials.
         artifacts: the folder to write tune/ to.
+        grace: seconds without a sign of life after which the process of a trial is taken for dead, and the trial is
+            done again; the same for all that work on a study.
 
     Returns:
         The study.
 
     Raises:
-        FacelineError: where optuna's part of the params file, or its database, does not do; and the error of this
-            call's first trial, which every other trial would have.
+        FacelineError: where optuna's part of the params file, or its database, does not do; and of this call's first
+            trial an error that is not of its values, since all others would have it.
     """
     parameters = check_values(values, source)
     _check(parameters, source)
     check_spaces(parameters.optuna.search_spaces, values, source)
-    store = Store(parameters.optuna.storage, artifacts / "tune")
+    store = Store(parameters.optuna.storage, artifacts / "tune", grace)
     with _quiet_optuna(), store.answering():
         study = store.open(
             parameters.optuna.study_name,
@@ -74,7 +84,9 @@ def search(
             build_pruner(parameters),
         )
         total = n_trials or parameters.optuna.n_trials
-        trials = _Trials(study, parameters, with_changes(values, _ONE_DEVICE | _QUIET), source, train, artifacts, total)
+        trials = _Trials(
+            study, parameters, with_changes(values, _ONE_DEVICE | _QUIET), source, train, artifacts, total, grace
+        )
         done = sum(map(counts, study.get_trials(deepcopy=False)))
         say("tune", f"study {study.study_name} in {store.name}: {done} of {total} trials are done")
         say("tune", f"what the trainings say goes to {trials.log}")
@@ -93,13 +105,14 @@ class _Trials:
         train: Train,
         artifacts: Path,
         total: int,
+        grace: int,
     ):
         self.study, self.settings, self.values, self.source = study, parameters.optuna, values, source
-        self.train, self.total = train, total
-        self.folder, self.log = artifacts / "tune", artifacts / "tune/train.log"
+        self.train, self.total, self.grace = train, total, grace
+        self.folder, self.log, self.shared = artifacts / "tune", artifacts / "tune/train.log", artifacts / ".scratch"
         name = re.sub(r"[^\w.-]", "_", study.study_name)
         digest = sha256(f"{self.settings.storage} {study.study_name}".encode()).hexdigest()[:8]
-        self.scratch = artifacts / ".scratch" / f"tune-{name}-{digest}"
+        self.scratch = self.shared / f"tune-{name}-{digest}"
         self.first = True
 
     def run(self) -> None:
@@ -114,25 +127,26 @@ class _Trials:
                 waiting = False
             elif running:
                 if not waiting:
-                    say("tune", f"waits for {running} running elsewhere; who gives no sign for {GRACE} s is replaced")
+                    say("tune", f"waits for {running} that run elsewhere, or were killed: known within {self.grace} s")
                 waiting = True
                 time.sleep(1)
             else:
-                return
+                break
+        with suppress(OSError):  # it is not empty where others still work on the study
+            self.scratch.rmdir()
 
     def _clear(self) -> None:
         """Queues again the trials of processes that died, and removes what nobody will go on with."""
         optuna.storages.fail_stale_trials(self.study)
+        folders = list(self.scratch.glob("trial-*"))  # before the states: one that begins now is not among them
         needed = {
             f"trial-{first_number(trial)}"
             for trial in self.study.get_trials(deepcopy=False)
             if trial.state in (TrialState.RUNNING, TrialState.WAITING)
         }
-        for folder in self.scratch.glob("trial-*"):
+        for folder in folders:
             if folder.name not in needed:
                 shutil.rmtree(folder, ignore_errors=True)
-        if self.scratch.is_dir() and not any(self.scratch.iterdir()):
-            self.scratch.rmdir()
 
     def _run_one(self) -> None:
         number, given_up = -1, False
@@ -150,7 +164,7 @@ class _Trials:
             self.study.optimize(
                 objective,
                 n_trials=1,
-                catch=() if self.first else (FacelineError,),
+                catch=(TrialError,) if self.first else (FacelineError,),
                 callbacks=[self._announce],
                 gc_after_trial=True,
             )
@@ -161,37 +175,51 @@ class _Trials:
         except ValueError:  # Optuna's, of a trial that is not running any more
             if not given_up:
                 raise
-            say("tune", f"trial {self._place(number)} gave no sign for {GRACE} s, and another process does it again")
+            say(
+                "tune",
+                f"trial {self._place(number)} gave no sign for {self.grace} s, and another process does it again",
+            )
         self.first = False
 
     def _value_of(self, trial: optuna.Trial) -> float:
         drawn = suggest(trial, self.settings.search_spaces)
         trial.set_user_attr("values", drawn)
-        folder = self.scratch / f"trial-{first_number(self._frozen(trial.number))}"
-        metric, began = self.settings.metric, time.monotonic()
+        began = time.monotonic()
         try:
-            parameters = StageParameters(check_values(with_changes(self.values, drawn), self.source), KEYS)
-            on_epoch = self._reporter(trial, parameters.epochs)
-            with self.log.open("a", buffering=1, encoding="utf-8") as log, redirect_stdout(log):
-                say("tune", f"trial {self._place(trial.number)}  {drawn_line(drawn)}")
-                trained = self.train(parameters, artifacts=folder, on_epoch=on_epoch)
-            row = best_row(trained.history, metric, self.settings.direction)
+            history = self._train_one(trial, drawn)
+            row = best_row(history, self.settings.metric, self.settings.direction)
+            if row is None:
+                raise TrialError(f"{self.settings.metric} is NaN in every epoch")
         except FacelineError as error:
-            if not self.first:
+            if isinstance(error, TrialError) or not self.first:
                 trial.set_user_attr("reason", str(error))
             raise
         finally:
             trial.set_user_attr("seconds", round(time.monotonic() - began, 1))
         trial.set_user_attr("epoch", int(row["epoch"]))
-        return row[metric]
+        return row[self.settings.metric]
+
+    def _train_one(self, trial: optuna.Trial, drawn: dict[str, Any]) -> list[dict[str, float]]:
+        try:
+            parameters = StageParameters(check_values(with_changes(self.values, drawn), self.source), KEYS)
+        except FacelineError as error:
+            raise TrialError(str(error)) from None
+        on_epoch = self._reporter(trial, parameters.epochs)
+        folder = self.scratch / f"trial-{first_number(self._frozen(trial.number))}"
+        with self.log.open("a", buffering=1, encoding="utf-8") as log, redirect_stdout(log):
+            say("tune", f"trial {self._place(trial.number)}  {drawn_line(drawn)}")
+            try:
+                return self.train(parameters, artifacts=folder, on_epoch=on_epoch, scratch=self.shared).history
+            except DivergedError as error:
+                raise TrialError(str(error).split(". ")[0]) from None  # the rest is advice for a single run
+            except torch.OutOfMemoryError:
+                raise TrialError("the device has too little memory for it") from None
 
     def _reporter(self, trial: optuna.Trial, epochs: int) -> Callable[[int, dict[str, float]], None]:
         metric, console, told = self.settings.metric, sys.stdout, time.monotonic()
 
         def on_epoch(epoch: int, logged: dict[str, float]) -> None:
             nonlocal told
-            if metric not in logged:
-                raise FacelineError(f"optuna.metric: {metric} is not logged; {nearest(metric, sorted(logged))}")
             trial.report(logged[metric], epoch)
             if time.monotonic() - told >= _NEWS:
                 told = time.monotonic()
@@ -215,6 +243,7 @@ class _Trials:
 
 
 def _check(parameters: Parameters, source: object) -> None:
+    check_logged(f"{source}: optuna.metric", parameters.optuna.metric, parameters.logging.metrics)
     trainer = parameters.trainer
     if trainer.devices not in ("auto", 1) or trainer.num_nodes != 1:
         raise FacelineError(

@@ -1,6 +1,7 @@
 """Where a study is kept: a database that can be gone on with, and shared by several processes and machines."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +18,8 @@ from faceline_core.parameters.schema import Parameters
 from faceline_train import KEYS
 from faceline_train.tuning.spaces import flat, shown
 
-HEARTBEAT = 10
-"""Seconds between two signs of life of a running trial."""
-GRACE = 90
-"""Seconds without one after which others take its process for dead, and one of them does the trial again."""
+_BEATS = 9  # signs of life within the grace period
+_ATTEMPTS = 5  # at opening a database whose tables are being made
 _RETRIES = 5  # a trial that takes its process down with it is not tried for ever
 # What may differ between the machines of a study, and between two calls: it does not change what is learned.
 _FREE = (
@@ -42,9 +41,11 @@ class Store:
     Args:
         storage: its URL, or None.
         folder: artifacts/tune; made where the study is kept there.
+        grace: seconds without a sign of life of its process after which a trial is queued again.
     """
 
-    def __init__(self, storage: str | None, folder: Path):
+    def __init__(self, storage: str | None, folder: Path, grace: int):
+        self.grace = grace
         file = folder / "study.db"
         self.url = sqlalchemy.URL.create("sqlite", database=str(file)) if storage is None else _parsed(storage)
         self.name = str(file) if storage is None else self.url.render_as_string(hide_password=True)
@@ -70,13 +71,7 @@ class Store:
             FacelineError: where the database cannot be reached, or the study there is another one.
         """
         with self._opening():
-            storage = RDBStorage(
-                self.url.render_as_string(hide_password=False),
-                engine_kwargs={"connect_args": {"timeout": 60}} if _is_sqlite(self.url) else {"pool_pre_ping": True},
-                heartbeat_interval=HEARTBEAT,
-                grace_period=GRACE,
-                heartbeat_stale_trial_callback=requeue,
-            )
+            storage = self._connect()
 
         def begin() -> optuna.Study:
             return optuna.create_study(
@@ -100,6 +95,25 @@ class Store:
             study = begin()
         study.set_user_attr("definition", definition)
         return study
+
+    def _connect(self) -> RDBStorage:
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                return RDBStorage(
+                    self.url.render_as_string(hide_password=False),
+                    engine_kwargs={"connect_args": {"timeout": 60}}
+                    if _is_sqlite(self.url)
+                    else {"pool_pre_ping": True},
+                    heartbeat_interval=max(1, self.grace // _BEATS),
+                    grace_period=self.grace,
+                    heartbeat_stale_trial_callback=requeue,
+                )
+            except sqlalchemy.exc.DBAPIError as error:
+                at_once = isinstance(error, sqlalchemy.exc.IntegrityError) or "already exists" in str(error.orig)
+                if not left or not at_once:
+                    raise
+                time.sleep(0.5)  # another process makes the tables at this moment
+        raise AssertionError
 
     @contextmanager
     def answering(self) -> Iterator[None]:
