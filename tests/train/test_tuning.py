@@ -15,12 +15,14 @@ from pathlib import Path
 import optuna
 import pytest
 import sqlalchemy
+import yaml
 from optuna.trial import TrialState
 from PIL import Image
 
 from faceline_core.errors import FacelineError
-from faceline_core.parameters.reading import check_values, read_values
+from faceline_core.parameters.reading import StageParameters, check_values, read_values
 from faceline_core.parameters.training import SearchSpace
+from faceline_train import KEYS
 from faceline_train.classifier import DivergedError
 from faceline_train.tuning import report, spaces
 from faceline_train.tuning.search import search
@@ -427,7 +429,7 @@ def test_a_trial_whose_process_was_killed_is_done_again(tmp_path):
 
 def test_two_processes_share_a_study_and_leave_each_other_alone(tmp_path):
     log = tmp_path / "log"
-    processes = [FORK.Process(target=run_apart, args=(4, tmp_path, log, 2.6)) for _ in range(2)]
+    processes = [FORK.Process(target=run_apart, args=(6, tmp_path, log, seconds)) for seconds in (4, 0.4)]
     for process in processes:
         process.start()
     for process in processes:
@@ -435,7 +437,7 @@ def test_two_processes_share_a_study_and_leave_each_other_alone(tmp_path):
     assert [process.exitcode for process in processes] == [0, 0]
     pids, drawn_by_either = zip(*lines_of(log), strict=True)
     assert set(pids) == {process.pid for process in processes}, "both worked"
-    assert len(set(drawn_by_either)) == len(drawn_by_either) in (4, 5), "none was drawn twice, or done twice"
+    assert len(set(drawn_by_either)) == len(drawn_by_either) in (6, 7), "none was drawn twice, or done twice"
     assert {row["state"] for row in table(tmp_path)} <= {"complete", "pruned"}, "a trial longer than grace lived"
 
 
@@ -458,3 +460,33 @@ def test_the_values_of_a_trial_are_those_that_it_trains_with(tmp_path):
         assert parameters.trainer.devices == 1
         assert parameters.run_name is None
         assert parameters.logging.loggers == []
+
+
+class PrunesTheSecond(optuna.pruners.BasePruner):
+    def prune(self, study, trial):  # noqa: ARG002
+        return trial.number == 1
+
+
+def test_a_real_study_and_its_winner_trained_by_itself(tmp_path, monkeypatch, write_processed, capsys):
+    from faceline_train.training import train as real_train
+
+    write_processed(tmp_path, people=3, size=32)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("faceline_train.tuning.search.build_pruner", lambda _: PrunesTheSecond())
+    small = {"model_name": "mobilenet_v3_small", "img_size": 32, "batch_size": 4, "dataset__num_workers": 0}
+    searched = {"lr": LR, "freeze_ratio": {"distribution": "categorical", "choices": [0.0, 0.5]}}
+    values = values_with(
+        3, searched, **small, epochs=2, optuna__metric="val_loss", optuna__direction="minimize", trainer__precision=32
+    )
+    study = search(values, "params.yaml", real_train)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.COMPLETE]
+    assert [row["epochs_trained"] for row in table(Path("artifacts"))] == ["2", "1", "2"]
+    assert not list(Path("artifacts/.scratch").glob("tune-*"))
+    said = capsys.readouterr().out
+    assert "[train]" not in said
+
+    settings = [word for word in shlex.split(said.strip().splitlines()[-1]) if "=" in word]
+    winner = {name: yaml.safe_load(value) for name, value in (setting.split("=") for setting in settings)}
+    parameters = StageParameters(check_values(spaces.with_changes(values, winner), ""), KEYS)
+    history = real_train(parameters, artifacts=Path("again")).history
+    assert min(row["val_loss"] for row in history) == study.best_value, "to the last bit"
