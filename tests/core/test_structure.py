@@ -34,7 +34,7 @@ OPTIONS = {
     "detect": {"--detector", "--device", "--json", "--draw"},
     "preprocess": {"--params"},
     "train": {"--params"},
-    "evaluate": {"--params"},
+    "evaluate": {"--params", "--split", "--checkpoint", "--output", "--aligned", "--device"},
     "export": {"--params"},
 }
 HEAVY = {"torch", "torchvision", "numpy", "cv2", "lightning", "albumentations", "matplotlib", "sklearn", "PIL", "scipy"}

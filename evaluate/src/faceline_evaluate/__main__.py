@@ -1,20 +1,87 @@
-"""The command line of the evaluate stage."""
+"""faceline-evaluate [--split val | test] [--checkpoint FILE] [--output FOLDER], and faceline-evaluate predict FOLDER"""
 
+import argparse
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
-from faceline_core.parameters import StageParameters
-from faceline_core.stage.console import run_stage
-from faceline_evaluate import KEYS
+from faceline_core.parameters import read_parameters
+from faceline_core.stage.console import guarded, stage_parser
+from faceline_evaluate import KEYS, PREDICT_KEYS
+
+BEST = Path("artifacts/checkpoints/best_model.pth")
 
 
-def main() -> int:
-    return run_stage("evaluate", "Measures the recogniser in artifacts/checkpoints.", KEYS, _evaluate)
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = stage_parser("evaluate", "Measures a recogniser: on people it knows, and on people it has never seen.")
+    parser.add_argument("--split", choices=("val", "test"), help="photos of the people it knows (default: test)")
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help=f"the recogniser (default: {BEST})")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="for metrics.json and evaluate/ (default: artifacts; with --split or --checkpoint "
+        "artifacts/evaluations/<checkpoint>_<split>)",
+    )
+    parser.usage = f"{parser.prog} [options]\n       {parser.prog} predict FOLDER [options]"
+    commands = parser.add_subparsers(title="instead of measuring", dest="command", metavar="COMMAND", prog=parser.prog)
+    _add_predict(commands.add_parser("predict", description=PREDICT, help=PREDICT_USAGE))
+    options = parser.parse_args(arguments)
+    if options.command == "predict" and options.split:
+        parser.error("predict takes no --split")
+    work = _predict if options.command == "predict" else _evaluate
+    return guarded("evaluate", lambda: work(options), debug=options.debug)
 
 
-def _evaluate(parameters: StageParameters) -> None:
+PREDICT = "Names the faces of photos: a row a face, with the most probable people and the most alike one."
+PREDICT_USAGE = (
+    "FOLDER [--checkpoint FILE] [--output FILE] [--aligned] [--device DEVICE] names the faces of photos; "
+    "'predict --help' says more"
+)
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    """Its options; those that stand before `predict` as well keep what was given there."""
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="photos, searched with all below; or one photo")
+    unless_given_before = argparse.SUPPRESS
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        default=unless_given_before,
+        help=f"the recogniser (default: {BEST})",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        default=unless_given_before,
+        help="the table (default: artifacts/predictions.csv)",
+    )
+    parser.add_argument("--aligned", action="store_true", help="the images are aligned faces already: take them as is")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ... (default: cuda where there is one)")
+    parser.add_argument(
+        "--params",
+        type=Path,
+        default=unless_given_before,
+        help="whose detector and preprocess sections hold (default: params.yaml)",
+    )
+    parser.add_argument("--debug", action="store_true", default=unless_given_before, help="show an error's traceback")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    parameters = read_parameters(options.params, KEYS)
     from faceline_evaluate.evaluation import evaluate
 
-    evaluate(parameters)
+    evaluate(parameters, split=options.split, checkpoint=options.checkpoint, output=options.output)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    parameters = None if options.aligned else read_parameters(options.params, PREDICT_KEYS)
+    from faceline_evaluate.prediction.predicting import predict
+
+    output = options.output or Path("artifacts/predictions.csv")
+    predict(options.folder, options.checkpoint or BEST, output, parameters, options.device)
 
 
 if __name__ == "__main__":

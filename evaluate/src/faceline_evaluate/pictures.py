@@ -74,7 +74,9 @@ def draw_scores(path: Path, name: str, verification: Verification, threshold: fl
     _save(path, figure)
 
 
-def draw_confusion(path: Path, labels: Sequence[int], predicted: NDArray[np.integer], people: Sequence[str]) -> None:
+def draw_confusion(
+    path: Path, split: str, labels: Sequence[int], predicted: NDArray[np.integer], people: Sequence[str]
+) -> None:
     """Who is taken for whom, as shares of each person's faces."""
     counts = np.zeros((len(people), len(people)))
     np.add.at(counts, (np.asarray(labels), predicted), 1)
@@ -86,7 +88,8 @@ def draw_confusion(path: Path, labels: Sequence[int], predicted: NDArray[np.inte
     if named:
         axes.set_xticks(range(len(people)), people, rotation=90, fontsize=7)
         axes.set_yticks(range(len(people)), people, fontsize=7)
-    axes.set(xlabel="predicted", ylabel="actual", title=f"Confusion, {len(labels)} test faces of {len(people)} people")
+    title = f"Confusion, {len(labels)} {split} faces of {len(people)} people"
+    axes.set(xlabel="predicted", ylabel="actual", title=title)
     figure.colorbar(picture, ax=axes, label="share of the person's faces", shrink=0.8)
     _save(path, figure)
 
