@@ -22,6 +22,8 @@ from faceline_evaluate.prediction.nearest import person_embeddings
 from faceline_evaluate.prediction.rows import COLUMNS, TOP, nearest_cells, people_cells, place_cells
 
 _BATCH = 64
+_NO_TEXT = "backslashreplace"
+"""Names of files are bytes; those that are no text are written as \\udcff."""
 
 
 def predict(
@@ -77,10 +79,6 @@ def predict(
     return counts
 
 
-_NO_TEXT = "backslashreplace"
-"""Names of files are bytes; those that are no text are written as \\udcff."""
-
-
 def _batches(candidates: Iterable[Candidate]) -> Iterator[list[Candidate]]:
     """As many as hold _BATCH faces: PyTorch keeps memory for every other number of faces that it sees."""
     batch: list[Candidate] = []
@@ -91,7 +89,8 @@ def _batches(candidates: Iterable[Candidate]) -> Iterator[list[Candidate]]:
         if faces == _BATCH or len(batch) == 16 * _BATCH:
             yield batch
             batch, faces = [], 0
-    yield batch
+    if batch:
+        yield batch
 
 
 def _rows(

@@ -14,6 +14,9 @@ COLUMNS = (
 )
 """docs/predict.md says what each holds."""
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""A cell that begins so, a spreadsheet takes for a formula, and may run."""
+
 
 def place_cells(candidate: Candidate) -> dict[str, str]:
     """Which face of which file, and what became of it."""
@@ -33,7 +36,7 @@ def place_cells(candidate: Candidate) -> dict[str, str]:
 def people_cells(probabilities: Sequence[float], people: Sequence[str]) -> dict[str, str]:
     """The most probable people, first first; five, or all where fewer are known."""
     names = [("person", "probability"), *_NEXT]
-    cells = {}
+    cells: dict[str, str] = {}
     for (person, probability), name, value in zip(names, people, probabilities, strict=False):
         cells |= {person: as_text(name), probability: f"{value:.6f}"}
     return cells
@@ -42,10 +45,6 @@ def people_cells(probabilities: Sequence[float], people: Sequence[str]) -> dict[
 def nearest_cells(person: str, similarity: float) -> dict[str, str]:
     """The most alike person and the cosine of the angle between both embeddings."""
     return {"nearest_person": as_text(person), "similarity": f"{similarity:.6f}"}
-
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that begins so, a spreadsheet takes for a formula, and may run."""
 
 
 def as_text(name: str) -> str:
