@@ -1,8 +1,11 @@
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
 
-from faceline_core.data.faces import batches, read_face
+from faceline_core.data.faces import batches, decode_face, read_face
 from faceline_core.data.split import read_split
 from faceline_core.errors import FacelineError
 
@@ -72,3 +75,13 @@ def test_a_face_that_does_not_do_is_named(processed):
     (processed / "train/a/0.png").write_bytes(b"")
     with pytest.raises(FacelineError, match=r"0\.png does not decode"):
         read_face(processed / "train/a/0.png", 32)
+
+
+def test_a_picture_of_too_many_pixels_is_refused():
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 70_000, 70_000, 8, 2, 0, 0, 0))
+    picture = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    with pytest.raises(FacelineError, match=r"record key 7 does not decode\. Replace it, or leave it out"):
+        decode_face(picture, 112, "a.rec record key 7", preprocessed=False)

@@ -1,1 +1,1 @@
-"""The faces that preprocess wrote, as the other stages read them."""
+"""Faces as the stages read them: the splits that preprocess wrote, and what else one trains on."""

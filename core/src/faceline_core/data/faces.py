@@ -12,22 +12,38 @@ from torch import Tensor
 from faceline_core.errors import FacelineError
 
 
-def read_face(path: Path, size: int) -> NDArray[np.uint8]:
-    """An aligned face (size, size, 3), uint8 RGB in [0, 255].
+def decode_face(data: bytes, size: int, name: str, preprocessed: bool) -> NDArray[np.uint8]:
+    """An aligned face (size, size, 3), uint8 RGB in [0, 255], from the bytes of a JPEG, PNG, WebP or BMP.
+
+    Args:
+        data: the file's bytes.
+        size: side that the face must have, in px.
+        name: the file or record, for messages.
+        preprocessed: whether it is the preprocess stage that makes another.
 
     Raises:
-        FacelineError: where the file does not decode, or is of another size.
+        FacelineError: where the bytes do not decode, or the face is of another size.
     """
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    face = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
+    try:
+        face = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    except cv2.error:  # more pixels than OpenCV opens
+        face = None
     if face is None:
-        raise FacelineError(f"{path} does not decode. Run the preprocess stage again: dvc repro preprocess")
+        cure = "Run the preprocess stage again: dvc repro preprocess" if preprocessed else "Replace it, or leave it out"
+        raise FacelineError(f"{name} does not decode. {cure}")
     if face.shape != (size, size, 3):
-        raise FacelineError(
-            f"{path} is {face.shape[1]} x {face.shape[0]} px, expected {size} x {size}. "
+        cure = (
             "Run the preprocess stage again with this img_size: dvc repro preprocess"
+            if preprocessed
+            else "Set img_size to the side of the faces, or make them anew"
         )
+        raise FacelineError(f"{name} is {face.shape[1]} x {face.shape[0]} px, expected {size} x {size}. {cure}")
     return face  # type: ignore[return-value]
+
+
+def read_face(path: Path, size: int, preprocessed: bool = True) -> NDArray[np.uint8]:
+    """An aligned face from a file, as `decode_face` gives it."""
+    return decode_face(path.read_bytes(), size, str(path), preprocessed)
 
 
 def read_faces(paths: Sequence[Path], size: int) -> NDArray[np.uint8]:

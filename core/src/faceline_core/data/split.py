@@ -11,6 +11,11 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 _COPY = re.compile(r"(_face\d+)?(_blur\d+(\.\d+)?)?$")
 
 
+def without_copy_mark(stem: str) -> str:
+    """The name of the photo that a face was cut from: `a` of `a_face1`, `a_blur0.5` and `a_face1_blur0.5`."""
+    return _COPY.sub("", stem)
+
+
 @dataclass(frozen=True)
 class Split:
     """The faces of a split, sorted by person and file name.
@@ -26,7 +31,7 @@ class Split:
     @property
     def sources(self) -> list[str]:
         """For each face the photo it was cut from: blurred copies, and several faces of a photo, share theirs."""
-        return [f"{path.parent.name}/{_COPY.sub('', path.stem)}" for path in self.paths]
+        return [f"{path.parent.name}/{without_copy_mark(path.stem)}" for path in self.paths]
 
     def sha256(self) -> str:
         """Hex SHA-256 over names and bytes of all files."""
