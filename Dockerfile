@@ -14,6 +14,7 @@ COPY --from=lock /rest.txt /tmp/
 RUN pip install --no-deps --no-cache-dir --root-user-action=ignore -r /tmp/rest.txt
 COPY docker/entrypoint /usr/local/bin/entrypoint
 WORKDIR /app
+COPY models.yaml .
 
 FROM base AS sample
 COPY core/src /opt/faceline/core/src

@@ -1,194 +1,130 @@
-import csv
+"""A run of the train stage: what it learns, what it leaves, and that it can be repeated."""
+
 from contextlib import nullcontext
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 
-import faceline_train
 from faceline_core.errors import FacelineError
-from faceline_core.models.checkpoint import load_recogniser
+from faceline_core.models.checkpoint import load_head, load_recogniser
+from faceline_core.models.recogniser import Margin, Recogniser
 from faceline_core.stage.console import guarded
-from faceline_train.training import train
 
-SMALL = {
-    "model_name": "mobilenet_v3_small",
-    "img_size": 32,
-    "epochs": 2,
-    "batch_size": 6,
-    "lr": 0.001,
-    "weights": "none",
-    "freeze_ratio": 0.0,
-    "classes": None,
-    "scheduler.name": "plateau",
-    "scheduler.patience": 0,
-    "trainer.early_stopping": 0,
-    "trainer.num_workers": 0,
-    "trainer.accelerator": "cpu",
-    "trainer.precision": 32,
-}
+COLUMNS = [
+    *("epoch", "train_loss", "train_acc", "train_f1", "val_loss", "val_acc", "val_f1"),
+    *("lr", "seconds", "data_seconds"),
+]
 
 
-@pytest.fixture
-def settings(parameters_with):
-    return lambda **changes: parameters_with(
-        faceline_train.KEYS, SMALL | {k.replace("__", "."): v for k, v in changes.items()}
-    )
-
-
-@pytest.fixture
-def run(tmp_path, write_processed, settings):
-    processed = write_processed(tmp_path, size=32)
-
-    def start(artifacts="artifacts", **changes):
-        train(settings(**changes), processed, tmp_path / artifacts)
-        return tmp_path / artifacts
-
-    return start
-
-
-def tensors(path):
-    return torch.load(path, weights_only=True)["state_dict"]
-
-
-def assert_same(first, second):
-    assert first.keys() == second.keys()
-    for name in first:
-        assert torch.equal(first[name], second[name]), name
-
-
-def test_a_run_learns_and_leaves_its_files(run, capsys):
+def test_a_run_learns_and_leaves_its_files(run, rows_of, content_of, capsys):
     artifacts = run(epochs=6, scheduler__patience=3, model_name="resnet18")
     assert sorted(str(p.relative_to(artifacts)) for p in artifacts.rglob("*") if p.is_file()) == [
         "checkpoints/best_model.pth",
         "checkpoints/final_model.pth",
+        "checkpoints/head.pth",
+        "train/first_batch.png",
         "train/history.csv",
     ]
-    rows = list(csv.DictReader((artifacts / "train/history.csv").open()))
-    assert list(rows[0]) == ["epoch", "train_loss", "train_acc", "val_loss", "val_acc", "lr", "seconds"]
-    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
-    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"]) / 2
+    rows = rows_of(artifacts)
+    assert list(rows[0]) == COLUMNS
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"] / 2
     recogniser, content = load_recogniser(artifacts / "checkpoints/best_model.pth")
-    best = max(rows, key=lambda row: (float(row["val_acc"]), -float(row["val_loss"])))
-    assert content["epoch"] == content["best_epoch"] == int(best["epoch"])
-    assert content["best_val_acc"] == pytest.approx(float(best["val_acc"]))
-    assert content["best_val_acc"] == 1.0
+    best = max(rows, key=lambda row: (row["val_acc"], -row["val_loss"]))
+    assert content["epoch"] == content["best_epoch"] == best["epoch"]
+    assert (content["monitor"], content["best"]) == ("val_acc", 1.0)
     assert content["classes"] == [f"person_{i:02}" for i in range(4)] == recogniser.classes
     assert content["parameters"]["lr"] == 0.001
-    assert content["optimizer"]["state"]
-    assert "num_bad_epochs" in content["scheduler"]
-    final = torch.load(artifacts / "checkpoints/final_model.pth", weights_only=True)
+    final = content_of(artifacts)
     assert final["epoch"] == 6
+    assert final["resume"]["optimizer_states"][0]["state"]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "[train] 4 people, 16 training and 4 validation faces"
-    assert lines[1].startswith("[train] resnet18, 11.2 M parameters (11.2 M trained), cpu")
-    assert lines[2].startswith("[train] epoch 1/6  train_loss ")
-    assert lines[-1].startswith(f"[train] best val_acc 1.000 at epoch {best['epoch']} -> ")
+    assert lines[1].startswith("[train] resnet18, 11.2 M parameters (11.2 M trained), cpu in 32 bit, weights from ")
+    assert any(line.startswith("[train] epoch 1/6  train_loss ") and "for data" in line for line in lines)
+    assert lines[-1].startswith(f"[train] best val_acc 1.000 at epoch {content['epoch']} -> ")
 
 
-def test_two_runs_are_bit_identical(run):
-    first, second = run("a"), run("b")
-    assert_same(tensors(first / "checkpoints/final_model.pth"), tensors(second / "checkpoints/final_model.pth"))
+def test_two_runs_are_bit_identical(run, content_of, assert_same):
+    """Weights, and what the optimizer knows of each."""
+    first, second = (content_of(run(name, augment__preset="standard")) for name in "ab")
+    assert_same(first["state_dict"], second["state_dict"])
+    of_first, of_second = (content["resume"]["optimizer_states"][0]["state"] for content in (first, second))
+    assert of_first
+    for index, state in of_first.items():
+        assert_same(
+            {name: torch.as_tensor(value) for name, value in state.items()},
+            {name: torch.as_tensor(value) for name, value in of_second[index].items()},
+        )
 
 
-class _StopError(Exception):
-    pass
+def test_another_seed_is_another_run(run, weights_of):
+    first, second = (weights_of(run(name, epochs=1, seed=seed)) for name, seed in (("a", 1), ("b", 2)))
+    assert not torch.equal(first["head.weight"], second["head.weight"])
 
 
-def stop_at_step(monkeypatch, last):
-    """Lets the `last` training step raise, once; returns the list of steps, which goes on growing."""
-    original = faceline_train.training.Classifier.training_step
-    steps = []
-
-    def training_step(self, batch, index):
-        steps.append(index)
-        if len(steps) == last:
-            raise _StopError
-        return original(self, batch, index)
-
-    monkeypatch.setattr(faceline_train.training.Classifier, "training_step", training_step)
-    return steps
+def test_worker_processes_change_nothing(run, weights_of, assert_same):
+    first, second = run("a"), run("b", dataset__num_workers=2)
+    assert_same(weights_of(first), weights_of(second))
 
 
-@pytest.mark.parametrize(("scheduler", "workers"), [("plateau", 0), ("cosine", 1)])
-def test_a_stopped_run_goes_on_to_the_same_weights(run, monkeypatch, scheduler, workers):
-    """Stopped in the middle of the third epoch of four; patience 0 moves the plateau's rate every time."""
-    changes = {"epochs": 4, "scheduler__name": scheduler, "trainer__num_workers": workers}
-    whole = run("whole", **changes)
-    steps = stop_at_step(monkeypatch, 8)
-    with pytest.raises(_StopError):
-        run("stopped", **changes)
-    assert len(steps) == 8
-    artifacts = run("stopped", **changes)
-    assert len(steps) == 8 + 3 * 2, "16 faces in batches of 6 are 3 steps; epochs 3 and 4 were left"
-    for name in ("best_model.pth", "final_model.pth"):
-        assert_same(tensors(whole / "checkpoints" / name), tensors(artifacts / "checkpoints" / name))
-    columns = [
-        [(row["epoch"], row["train_loss"], row["lr"]) for row in csv.DictReader((path / "train/history.csv").open())]
-        for path in (whole, artifacts)
-    ]
-    assert columns[0] == columns[1]
-    assert len(columns[0]) == 4
-    assert not list((artifacts / ".scratch").glob("train-*"))
+@pytest.mark.parametrize("cache", ["none", "disk"])
+def test_where_decoded_faces_are_kept_changes_nothing(run, weights_of, assert_same, cache):
+    first, second = run("a", epochs=1), run("b", epochs=1, dataset__cache=cache)
+    assert_same(weights_of(first), weights_of(second))
 
 
-def test_other_parameters_do_not_go_on_where_another_run_was(run, monkeypatch, capsys):
-    stop_at_step(monkeypatch, 5)
-    with pytest.raises(_StopError):
-        run(epochs=3)
-    run(epochs=2)
-    assert "goes on" not in capsys.readouterr().out
+@pytest.mark.parametrize("head", ["arcface", "cosface", "adaface"])
+def test_each_margin_head_learns(run, rows_of, head):
+    artifacts = run(
+        model_name="resnet18", head=head, epochs=4, loss__s=16.0, scheduler__patience=5, augment__preset="none"
+    )
+    rows = rows_of(artifacts)
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"] / 2
+    assert rows[-1]["val_acc"] == 1.0
+    recogniser, content = load_recogniser(artifacts / "checkpoints/best_model.pth")
+    assert (recogniser.head_name, recogniser.margin) == (head, Margin(s=16.0))
+    torch.testing.assert_close(
+        content["person_embeddings"], torch.nn.functional.normalize(recogniser.head.weight.detach(), dim=0).T
+    )
 
 
-def test_worker_processes_change_nothing(run):
-    first, second = run("a"), run("b", trainer__num_workers=2)
-    assert_same(tensors(first / "checkpoints/final_model.pth"), tensors(second / "checkpoints/final_model.pth"))
+def test_person_embeddings_are_the_means_of_each_persons_faces(run, processed):
+    recogniser, content = load_recogniser(run(epochs=1) / "checkpoints/best_model.pth")
+    for label, person in enumerate(content["classes"]):
+        files = sorted((processed / "train" / person).glob("*.jpg"))
+        faces = torch.stack([torch.from_numpy(cv2.imread(str(file))[..., ::-1].copy()) for file in files])
+        with torch.no_grad():
+            unit, _ = recogniser.embed(faces.permute(0, 3, 1, 2))
+        mean = torch.nn.functional.normalize(unit.mean(dim=0), dim=0)
+        torch.testing.assert_close(content["person_embeddings"][label], mean, atol=1e-5, rtol=1e-4)
 
 
-def test_a_frozen_backbone_stays_as_it_came(run):
-    source = run("source")
-    artifacts = run(freeze_ratio=1.0, weights=str(source / "checkpoints/final_model.pth"), epochs=2, lr=0.01)
-    before, after = (tensors(path / "checkpoints/final_model.pth") for path in (source, artifacts))
-    for name in before:
-        if name.startswith("backbone."):
-            assert torch.equal(before[name], after[name]), name
-    assert not torch.equal(before["head.weight"], after["head.weight"])
-
-
-def test_training_stops_when_nothing_gets_better(run):
-    artifacts = run(epochs=50, lr=1e-9, trainer__early_stopping=2, augment__flip=0.0)
-    rows = list(csv.DictReader((artifacts / "train/history.csv").open()))
-    content = torch.load(artifacts / "checkpoints/final_model.pth", weights_only=True)
-    assert len(rows) == content["best_epoch"] + 2 < 50
+@pytest.mark.parametrize("head", ["softmax", "adaface"])
+def test_the_head_alone_fits_on_a_fresh_backbone(run, head):
+    folder = run(epochs=1, head=head) / "checkpoints"
+    whole, content = load_recogniser(folder / "best_model.pth")
+    fresh = Recogniser("mobilenet_v3_small", 32, content["classes"], head=head)
+    load_head(fresh, folder / "head.pth")
+    assert torch.equal(fresh.head.weight, whole.head.weight)
+    fresh.backbone.load_state_dict(whole.backbone.state_dict())
+    faces = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.equal(fresh.eval()(faces), whole(faces))
+    with pytest.raises(FacelineError, match="other classes"):
+        load_head(Recogniser("mobilenet_v3_small", 32, ["a", "b"], head=head), folder / "head.pth")
+    with pytest.raises(FacelineError, match=r"another length than resnet18's \(512\)"):
+        load_head(Recogniser("resnet18", 32, content["classes"], head=head), folder / "head.pth")
+    with pytest.raises(FacelineError, match="holds a head alone"):
+        load_recogniser(folder / "head.pth")
 
 
 def test_classes_restrict_and_order(run):
     artifacts = run(classes=["person_02", "person_00"], epochs=1)
     recogniser, content = load_recogniser(artifacts / "checkpoints/best_model.pth")
-    assert content["classes"] == ["person_02", "person_00"]
-    assert recogniser.head.out_features == 2
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"classes": ["person_00", "nobody"]}, "no faces of nobody"),
-        ({"classes": ["person_00", "person_09"]}, "no faces of person_09 (person_09: held back as unseen)"),
-        ({"classes": ["person_00"]}, "a classifier needs two"),
-        ({"classes": ["nobody"]}, "holds no faces of the 1 people asked for"),
-        ({"img_size": 96}, "is 32 x 32 px, expected 96 x 96"),
-        ({"model_name": "resnet81"}, "did you mean resnet18?"),
-        ({"model_name": "mobilefacenet"}, "takes faces of 112 px"),
-        ({"weights": "none.pth"}, "none.pth is not there"),
-    ],
-)
-def test_what_does_not_do_is_told_and_earlier_outputs_stay(run, changes, message):
-    artifacts = run(epochs=1)
-    before = (artifacts / "checkpoints/best_model.pth").read_bytes()
-    with pytest.raises(FacelineError) as caught:
-        run(**changes)
-    assert message in str(caught.value)
-    assert (artifacts / "checkpoints/best_model.pth").read_bytes() == before
+    assert content["classes"] == ["person_02", "person_00"] == recogniser.classes
 
 
 def test_a_last_batch_of_one_face_waits_for_the_next_epoch(run):
@@ -196,35 +132,74 @@ def test_a_last_batch_of_one_face_waits_for_the_next_epoch(run):
     run(model_name="resnet18", batch_size=5, epochs=1)
 
 
-def test_a_diverged_run_says_what_to_change(run):
-    with pytest.raises(FacelineError, match=r"is nan in epoch 1: training diverged. Lower lr \(now 1e\+30\)"):
-        run(lr=1e30, epochs=1, scheduler__name="cosine", scheduler__warmup=0.0)
+def test_accumulated_batches_are_one_large_batch(run, weights_of, assert_same):
+    """Without what depends on the batch: BatchNorm's statistics stay, nothing is augmented, SGD keeps the scale."""
+    plain = {
+        "model_name": "resnet18",
+        "epochs": 1,
+        "optimizer__name": "sgd",
+        "augment__preset": "none",
+        "trainer__freeze_batchnorm": True,
+    }
+    one = run("one", batch_size=8, **plain)
+    many = run("many", batch_size=4, trainer__accumulate_grad_batches=2, **plain)
+    assert_same(weights_of(one), weights_of(many), atol=1e-5)
 
 
-def test_a_run_that_had_ended_is_only_handed_over(run, monkeypatch):
-    """Stopped after early stopping, before the files were in place."""
-    changes = {"epochs": 50, "lr": 1e-9, "trainer__early_stopping": 1, "augment__flip": 0.0}
-    whole = run("whole", **changes)
+def test_the_running_mean_of_the_weights_is_what_is_kept(run, content_of, assert_same):
+    changes = {"epochs": 2, "scheduler__name": "multistep"}
+    plain = content_of(run("plain", **changes))
+    mean = content_of(run("mean", optimizer__ema_decay=0.9, **changes))
+    raw = {name.removeprefix("recogniser."): value for name, value in mean["resume"]["state_dict"].items()}
+    assert_same(plain["state_dict"], {name: raw[name] for name in plain["state_dict"]})
+    assert not torch.equal(mean["state_dict"]["head.weight"], raw["head.weight"])
 
-    def full(*_args):
-        raise _StopError
 
-    monkeypatch.setattr("faceline_train.training.replaced_folder", full)
-    with pytest.raises(_StopError):
-        run("stopped", **changes)
-    monkeypatch.undo()
-    stopped = run("stopped", **changes)
-    rows = [(path / "train/history.csv").read_text().count("\n") for path in (whole, stopped)]
-    assert rows[0] == rows[1]
+def test_gradients_are_clipped(run, weights_of):
+    """To next to nothing: with SGD the weights then hardly move."""
+    changes = {"epochs": 1, "optimizer__name": "sgd", "lr": 0.1, "optimizer__weight_decay": 0.0}
+    start = weights_of(run("start", **{**changes, "lr": 1e-12}))["head.weight"]
+    moved = [
+        (weights_of(run(f"clip{clip}", trainer__gradient_clip_val=clip, **changes))["head.weight"] - start).norm()
+        for clip in (0.0, 1e-4)
+    ]
+    assert moved[1] < 1e-3 < moved[0]
+
+
+def test_a_named_run_keeps_a_copy(run, capsys):
+    artifacts = run(epochs=1, run_name="slow")
+    run(epochs=1, run_name="slow")
+    folders = sorted(path.name for path in (artifacts / "runs").iterdir())
+    assert [name[-2:] for name in folders] == ["_1", "_2"]
+    assert all(name.startswith("slow_") and len(name) == len("slow_11-25_1") for name in folders)
+    kept = artifacts / "runs" / folders[0]
+    assert (kept / "checkpoints/best_model.pth").is_file()
+    assert (kept / "train/history.csv").is_file()
+    assert f"a copy of the run -> {artifacts / 'runs' / folders[1]}" in capsys.readouterr().out
+
+
+def test_a_dry_run_writes_nothing(run, capsys):
+    artifacts = run(trainer__fast_dev_run=True, head="adaface")
+    assert [path for path in artifacts.rglob("*") if path.is_file() and path.suffix != ".png"] == []
+    assert "fast_dev_run: a batch of training and one of validation went through" in capsys.readouterr().out
+
+
+def test_limits_and_validation_within_an_epoch(run, stop_at_step, content_of, rows_of):
+    steps = stop_at_step(10**9)
+    run("limited", trainer__limit_train_batches=2, trainer__limit_val_batches=1, epochs=2)
+    assert len(steps) == 4
+    seen = []
+    artifacts = run(
+        "within", batch_size=4, epochs=2, trainer__val_check_interval=2, on_epoch=lambda *row: seen.append(row)
+    )
+    assert len(rows_of(artifacts)) == 2
+    assert [epoch for epoch, _ in seen] == [1, 2]
+    assert content_of(artifacts, "best_model.pth")["best"] == max(
+        content_of(artifacts, "best_model.pth")["best"], *(row["val_acc"] for _, row in seen)
+    )
 
 
 def test_a_full_disk_is_one_line(run, monkeypatch, capsys):
     monkeypatch.setattr("faceline_core.models.checkpoint.written_beside", lambda _path: nullcontext(Path("/dev/full")))
     assert guarded("train", run) == 1
     assert "no space left on device. Make room" in capsys.readouterr().err
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_told(run):
-    with pytest.raises(FacelineError, match="sees no CUDA device"):
-        run(trainer__accelerator="gpu")

@@ -53,7 +53,7 @@ def _list_models() -> None:
     from faceline_core.models.listing import describe_models
 
     for line in describe_models():
-        print(line)  # noqa: T201
+        print(line)
 
 
 if __name__ == "__main__":

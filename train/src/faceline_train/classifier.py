@@ -1,83 +1,168 @@
-"""The classifier as Lightning runs it; the maths is in faceline_core.models."""
+"""The recogniser as Lightning trains it; the maths is in faceline_core.models."""
 
-import math
+from collections.abc import Callable
 from typing import Any
 
 import lightning
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics import MeanMetric, MetricCollection
 
 from faceline_core.errors import FacelineError
 from faceline_core.models.recogniser import Recogniser
 from faceline_core.parameters import StageParameters
-from faceline_core.training.optimisation import Schedule, build_optimizer
+from faceline_core.training.optimisation import build_optimizer
+from faceline_core.training.schedule import Schedule
+from faceline_train.loading import Batch
+from faceline_train.metrics import classification_metrics
 
-METRICS = ("train_loss", "train_acc", "val_loss", "val_acc")
+
+class DivergedError(FacelineError):
+    """A loss that is NaN or infinite."""
 
 
 class Classifier(lightning.LightningModule):
-    """Cross-entropy over known people.
+    """Cross-entropy over known people, with the margin of the head.
 
     Args:
         recogniser: the network; its weights are trained in place.
-        parameters: lr, seed, optimizer, scheduler, trainer.
+        parameters: lr, seed, head, optimizer, scheduler, loss, logging, trainer.
+        face_weights: (C,) what the loss of a person's face is multiplied with; None weighs all alike.
+        describe: what a face's index stands for, for messages.
     """
 
-    def __init__(self, recogniser: Recogniser, parameters: StageParameters):
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        parameters: StageParameters,
+        face_weights: Tensor | None = None,
+        describe: Callable[[int], str] = str,
+    ):
         super().__init__()
         self.recogniser = recogniser
-        self.parameters_of_run = parameters
+        self.settings, self.describe = parameters, describe
         self.schedule: Schedule
+        self.skipped = 0
         self._resumed_schedule: dict[str, Any] | None = None
-        classes = len(recogniser.classes)
-        self.train_acc = MulticlassAccuracy(classes, average="micro")
-        self.val_acc = MulticlassAccuracy(classes, average="micro")
+        self._steps = 0
+        self._dropped = False
+        self.register_buffer("face_weights", face_weights, persistent=False)
+        # "disable" would be quicker, but torchmetrics 1.9 then forgets the weights
+        self.train_loss, self.val_loss = MeanMetric(nan_strategy="error"), MeanMetric(nan_strategy="error")
+        metrics = classification_metrics(parameters.logging.metrics, len(recogniser.classes))
+        self.train_metrics = MetricCollection(metrics, prefix="train_")
+        self.val_metrics = MetricCollection(metrics, prefix="val_").clone()
+        for metric in (self.train_loss, *self.train_metrics.values()):
+            metric.persistent(True)  # in a state that was saved within an epoch
+        self.strict_loading = not recogniser.frozen
+
+    def features(self, batch: Batch) -> Tensor:
+        """(n, D): of faces, or where the backbone ran before, what the batch holds."""
+        return batch.images if batch.images.ndim == 2 else self.recogniser.features(batch.images)
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        features = self.features(batch)
+        logits = self.recogniser.classify(features, batch.labels).float()
+        losses = F.cross_entropy(
+            logits, batch.labels, label_smoothing=self.settings.loss.label_smoothing, reduction="none"
+        )
+        if self.face_weights is not None:
+            losses = losses * self.face_weights[batch.labels]
+        loss = losses.mean()
+        if not self._finite(loss):
+            self._on_diverged(loss.item(), batch, index)
+            return loss  # its gradients are dropped before the step; without them several processes would get stuck
+        self.train_loss.update(loss.detach(), len(batch.labels))
+        if self.recogniser.head_name != "softmax":  # whom the network takes faces for, without the margin
+            with torch.no_grad():
+                logits = self.recogniser.classify(features)
+        self.train_metrics.update(logits.detach(), batch.labels)
+        return loss * batch.share
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        if self._dropped:
+            optimizer.zero_grad(set_to_none=True)  # a step over nothing
+            self._dropped = False
 
     def on_train_epoch_start(self) -> None:
-        torch.manual_seed(self.parameters_of_run.seed * 100_003 + self.current_epoch)
+        self._seed_step(0)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
-        images, labels = batch
-        logits = self.recogniser(images).float()
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.parameters_of_run.trainer.label_smoothing)
-        self.train_acc(logits.detach(), labels)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
-        self.log("train_acc", self.train_acc, on_step=False, on_epoch=True, batch_size=len(labels))
-        return loss
+    def on_train_start(self) -> None:
+        self._steps = self.trainer.global_step
+        self._seed_step(self.trainer.fit_loop.epoch_loop.batch_progress.current.ready)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
-        images, labels = batch
-        logits = self.recogniser(images).float()
-        self.val_acc(logits, labels)
-        self.log("val_loss", F.cross_entropy(logits, labels), batch_size=len(labels))
-        self.log("val_acc", self.val_acc, batch_size=len(labels))
+    def on_train_batch_end(self, *_: Any) -> None:
+        if self.trainer.global_step > self._steps:  # not while gradients are being accumulated
+            self._steps = self.trainer.global_step
+            self.schedule.after_step()
+
+    def on_train_epoch_end(self) -> None:
+        self._log("train_loss", self.train_loss, self.train_metrics)
+        self.schedule.after_epoch(float(self.trainer.callback_metrics["val_loss"]))
+
+    def validation_step(self, batch: Batch, _index: int) -> None:
+        if len(batch.labels) == 0:
+            return  # more processes than faces in the last batch
+        logits = self.recogniser.classify(self.features(batch)).float()
+        loss = F.cross_entropy(logits, batch.labels)
+        if not loss.isfinite():
+            raise DivergedError(
+                f"val_loss is {float(loss)} in epoch {self.current_epoch + 1}: training diverged. "
+                f"Lower lr (now {self.settings.lr:g}) and train again"
+            )
+        self.val_loss.update(loss, len(batch.labels))
+        self.val_metrics.update(logits, batch.labels)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log("val_loss", self.val_loss, self.val_metrics)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        settings = self.parameters_of_run
-        optimizer = build_optimizer(self.recogniser.parameters(), settings.lr, settings.optimizer)
+        settings = self.settings
+        optimizer = build_optimizer(self.recogniser.backbone, [self.recogniser.head], settings.lr, settings.optimizer)
         steps = int(self.trainer.estimated_stepping_batches)
         self.schedule = Schedule(optimizer, settings.lr, settings.scheduler, steps)
         if self._resumed_schedule is not None:
             self.schedule.load_state_dict(self._resumed_schedule)
         return optimizer
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        self.schedule.after_step()
-
-    def on_train_epoch_end(self) -> None:
-        for name in ("train_loss", "val_loss"):
-            loss = float(self.trainer.callback_metrics[name])
-            if not math.isfinite(loss):
-                raise FacelineError(
-                    f"{name} is {loss} in epoch {self.current_epoch + 1}: training diverged. "
-                    f"Lower lr (now {self.parameters_of_run.lr:g}) and train again"
-                )
-        self.schedule.after_epoch(float(self.trainer.callback_metrics["val_loss"]))
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["schedule"] = self.schedule.state_dict()
+        checkpoint["skipped"] = self.skipped
+        if self.recogniser.frozen:  # the same before and after
+            state = checkpoint["state_dict"]
+            for name in [name for name in state if name.startswith("recogniser.backbone.")]:
+                del state[name]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._resumed_schedule = checkpoint["schedule"]
+        self.skipped = checkpoint["skipped"]
+
+    def _log(self, loss_name: str, loss: MeanMetric, metrics: MetricCollection) -> None:
+        figures = {loss_name: loss.compute(), **metrics.compute()}
+        loss.reset()
+        metrics.reset()
+        self.log_dict({name: value.float() for name, value in figures.items()})
+
+    def _seed_step(self, batches_done: int) -> None:
+        """Dropout is a function of (seed, epoch), and of the batch from which a run goes on, and of the process."""
+        run = (self.settings.seed * 100_003 + self.current_epoch) * 1_009 + batches_done
+        torch.manual_seed(run * 997 + self.global_rank)
+
+    def _finite(self, loss: Tensor) -> bool:
+        finite = torch.isfinite(loss.detach())
+        if self.trainer.world_size > 1:  # the gradients of all become those of one
+            finite = self.all_gather(finite).all()
+        return bool(finite)
+
+    def _on_diverged(self, loss: float, batch: Batch, index: int) -> None:
+        if self.settings.loss.on_nan == "skip":
+            self.skipped += 1
+            self._dropped = True
+            return
+        raise DivergedError(
+            f"the identity loss is {loss} in epoch {self.current_epoch + 1}, step {index + 1} (faces "
+            f"{', '.join(self.describe(int(index)) for index in batch.indices[:3])}, ...): training diverged. "
+            f"Lower lr (now {self.settings.lr:g}), or set trainer.gradient_clip_val, trainer.precision: 32 or "
+            "loss.on_nan: skip"
+        )

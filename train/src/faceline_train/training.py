@@ -1,177 +1,232 @@
-"""The train stage: faces in data/processed to checkpoints in artifacts."""
+"""The train stage: faces to checkpoints in artifacts."""
 
-import shutil
-from glob import escape
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 
-import faceline_core
-import faceline_train
-from faceline_core.data.split import Split, read_split
-from faceline_core.errors import FacelineError
-from faceline_core.models.checkpoint import save_checkpoint
-from faceline_core.models.recogniser import Recogniser
+from faceline_core.data.face_set import FaceSet, open_faces
+from faceline_core.models.checkpoint import describe, save_checkpoint, write_checkpoint
+from faceline_core.models.recogniser import Margin, Recogniser
 from faceline_core.models.weights import load_backbone_weights
 from faceline_core.parameters import StageParameters
-from faceline_core.stage.files import code_hash, replaced_folder, scratch_folder, sha256_of
+from faceline_core.stage.files import scratch_folder
+from faceline_core.stage.processes import rank
 from faceline_core.stage.progress import say
+from faceline_core.training.ema import RunningMean
 from faceline_core.training.history import History
-from faceline_core.training.resume import epochs_done
-from faceline_core.training.trainer import build_trainer
+from faceline_core.training.loggers import build_loggers
+from faceline_core.training.resume import KeepProgress
+from faceline_core.training.trainer import Precision, build_trainer
 from faceline_train.augmentation import Augmentation
-from faceline_train.batches import FaceBatches
-from faceline_train.classifier import METRICS, Classifier
-from faceline_train.selection import Selection
+from faceline_train.classifier import Classifier, DivergedError
+from faceline_train.feeding import Feeding
+from faceline_train.handover import hand_over
+from faceline_train.lines import device_line, epoch_line, size_line
+from faceline_train.metrics import check_logged, logged_names
+from faceline_train.precision import decide
+from faceline_train.resuming import prepare_resume, run_key
+from faceline_train.selection import Best, Patience, TopK, file_name
 
-_BUILT_IN = ("none", "pretrained")
+WEIGHTS = Path("data/.scratch/weights")
+"""Where downloaded weights are kept."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run came to: the best epoch, its monitored metric, and a row an epoch as in history.csv."""
+
+    best_epoch: int
+    best: float
+    history: list[dict[str, float]]
 
 
 def train(
-    parameters: StageParameters, processed: Path = Path("data/processed"), artifacts: Path = Path("artifacts")
-) -> None:
+    parameters: StageParameters,
+    artifacts: Path = Path("artifacts"),
+    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+    scratch: Path | None = None,
+) -> Trained:
     """Trains a recogniser, or goes on with one that was stopped.
 
-    Writes `checkpoints/{best_model,final_model}.pth` and `train/history.csv` below `artifacts`, whole or not at all.
+    Writes `checkpoints/{best_model,final_model,head}.pth` and `train/{history.csv,first_batch.png}` below `artifacts`,
+    whole or not at all.
 
     Args:
         parameters: what faceline_train.KEYS names.
-        processed: the folder that preprocess wrote.
         artifacts: the folder to write to.
+        on_epoch: called with each finished epoch's number, from 1, and its row; an exception ends the run.
+        scratch: the folder of what several runs share: embeddings, decoded faces, measured precisions; by default
+            `<artifacts>/.scratch`.
 
     Raises:
         FacelineError: where faces, weights or parameters do not do; the message says what to change.
     """
-    train_split = read_split(processed, "train", parameters.classes)
-    val_split = read_split(processed, "val", train_split.classes)
-    _check_classes(train_split)
-    data = train_split.sha256()
+    _check_names(parameters)
+    augmentation = Augmentation(parameters.augment, parameters.seed, parameters.img_size)
+    faces = open_faces(parameters.dataset, parameters.img_size, parameters.classes, parameters.seed)
+    recogniser, loaded = build_recogniser(parameters, faces[0].classes)
+    shared = scratch or artifacts / ".scratch"
+    precision = decide(recogniser, parameters.trainer, parameters.batch_size, shared / "precision.json")
+    data = faces[0].sha256()
+    folder = scratch_folder(artifacts, "train", run_key(parameters, data, faces[1].sha256(), precision))
+    say("train", _faces_line(*faces))
+
+    classifier = Classifier(recogniser, parameters, _face_weights(parameters, faces[0]), faces[0].describe)
+    run = _Run(parameters, classifier, folder, data, on_epoch)
+    trainer = run.trainer(precision)
+    say("train", f"{size_line(recogniser)}, {device_line(trainer, precision)}, {loaded}")
+    run.feeding = Feeding(recogniser, faces, augmentation, parameters, precision, shared, folder / "train")
+    resumed = prepare_resume(parameters, recogniser, folder / "progress.ckpt")
+    _fit(trainer, run, resumed, artifacts / ".scratch/diverged.pth")
+    trained = Trained(run.best.epoch, run.best.value, run.history.rows)
+    if parameters.trainer.fast_dev_run:
+        say("train", "fast_dev_run: a batch of training and one of validation went through; nothing was written")
+    elif rank() == 0:
+        with run.shown():
+            hand_over(trainer, classifier, run.state, faces[0], folder, artifacts, parameters.run_name)
+        say(
+            "train",
+            f"best {run.best.monitor} {run.best.value:.3f} at epoch {run.best.epoch} -> "
+            f"{artifacts / 'checkpoints/best_model.pth'}",
+        )
+    return trained
+
+
+def build_recogniser(parameters: StageParameters, classes: list[str]) -> tuple[Recogniser, str]:
+    """The network that a run starts from, and a line that says what its weights are; seeds everything on the way."""
     lightning.seed_everything(parameters.seed, verbose=False)
-    recogniser = Recogniser(parameters.model_name, parameters.img_size, train_split.classes, parameters.freeze_ratio)
-    people, train_faces, val_faces = len(train_split.classes), len(train_split.paths), len(val_split.paths)
-    say("train", f"{people} people, {train_faces} training and {val_faces} validation faces")
-    loaded = load_backbone_weights(
-        recogniser.backbone,
+    loss = parameters.loss
+    recogniser = Recogniser(
         parameters.model_name,
         parameters.img_size,
-        parameters.weights,
-        processed.parent / ".scratch/weights",
+        classes,
+        parameters.freeze_ratio,
+        parameters.head,
+        Margin(loss.m, loss.h, loss.s, loss.t_alpha),
     )
+    loaded = load_backbone_weights(
+        recogniser.backbone, recogniser.spec, parameters.weights, WEIGHTS, parameters.weights_strict
+    )
+    if loaded.channel_order:
+        recogniser.see_channels_as(loaded.channel_order)
+    if parameters.trainer.freeze_batchnorm:
+        recogniser.freeze_batchnorm()
+    if parameters.trainer.channels_last:
+        recogniser.to(memory_format=torch.channels_last)  # as the faces come: convolutions then need not rearrange
+    return recogniser, loaded.line
 
-    scratch = scratch_folder(artifacts, "train", _key(parameters, data, val_split.sha256()))
-    progress_file = scratch / "progress.ckpt"
-    recogniser.to(memory_format=torch.channels_last)  # as the faces come: convolutions then run without rearranging
-    classifier = Classifier(recogniser, parameters)
-    checkpoints = scratch / "checkpoints"
 
-    def save(name: str) -> None:
-        save_checkpoint(
-            checkpoints / name, recogniser, **_training_state(trainer, classifier, selection, parameters, data)
+class _Run:
+    """A run's callbacks, and the state that they keep."""
+
+    feeding: Feeding
+    """Set once the resumed state is known; the history asks it how long steps waited."""
+
+    def __init__(
+        self,
+        parameters: StageParameters,
+        classifier: Classifier,
+        folder: Path,
+        data: str,
+        on_epoch: Callable[[int, dict[str, float]], None] | None,
+    ):
+        self.parameters, self.classifier, self.folder, self.data = parameters, classifier, folder, data
+        self.on_epoch = on_epoch
+        settings = parameters.checkpoint
+        checkpoints = folder / "checkpoints"
+        decay = parameters.optimizer.ema_decay
+        self.mean = RunningMean(classifier.recogniser, decay) if decay else None
+        self.best = Best(settings.monitor, settings.mode, lambda: self.save(checkpoints / "best_model.pth"))
+        self.patience = Patience(parameters.early_stopping)
+        self.top = TopK(settings, checkpoints, self.save)
+        names = logged_names(parameters.logging.metrics)
+        self.history = History(folder / "train/history.csv", names, self.waited, self.announce)
+
+    def trainer(self, precision: Precision) -> lightning.Trainer:
+        parameters = self.parameters
+        callbacks: list[lightning.Callback] = [self.mean] if self.mean else []
+        loggers: list[Any] = []
+        if not parameters.trainer.fast_dev_run:
+            progress = KeepProgress(self.folder / "progress.ckpt", parameters.trainer.checkpoint_minutes)
+            callbacks += [self.best, self.patience, self.top, self.history, progress]
+            name = parameters.run_name or self.folder.name
+            root = self.folder.parents[1] / "logs"
+            loggers = build_loggers(parameters.logging, root, name, parameters.as_dict())
+        self._trainer = build_trainer(
+            parameters.trainer, precision, parameters.epochs, callbacks, loggers, parameters.logging.refresh_rate
         )
+        return self._trainer
 
-    def announce(row: dict[str, float]) -> None:
-        best = "  best" if selection.epoch == row["epoch"] else ""
-        say("train", _epoch_line(row, parameters.epochs) + best)
+    def shown(self) -> AbstractContextManager[None]:
+        """The weights in the block are those to keep: the running mean where there is one."""
+        return self.mean.shown() if self.mean else nullcontext()
 
-    selection = Selection(lambda: save("best_model.pth"), parameters.trainer.early_stopping)
-    history = History(scratch / "train/history.csv", METRICS, announce)
-    trainer = build_trainer(parameters.trainer, parameters.epochs, [selection, history], progress_file)
-    batches = FaceBatches(
-        train_split,
-        val_split,
-        parameters.img_size,
-        parameters.batch_size,
-        Augmentation(parameters.augment, parameters.seed),
-        parameters.seed,
-        parameters.trainer.num_workers,
-        epochs_done(progress_file),
-    )
-    say("train", f"{_size_line(recogniser)}, {_device_line(trainer)}, {loaded}")
-    resumed = progress_file if progress_file.is_file() else None
-    if resumed:
-        say("train", f"goes on where it was stopped ({scratch})")
-    _fit(trainer, classifier, batches, resumed)
-    save("final_model.pth")
-    for folder in ("checkpoints", "train"):
-        with replaced_folder(artifacts / folder) as beside:
-            shutil.copytree(scratch / folder, beside, dirs_exist_ok=True)
-    shutil.rmtree(scratch)
-    best_file = artifacts / "checkpoints/best_model.pth"
-    say("train", f"best val_acc {selection.accuracy:.3f} at epoch {selection.epoch} -> {best_file}")
+    def save(self, path: Path) -> None:
+        recogniser = self.classifier.recogniser
+        with self.shown():
+            state = recogniser.state_dict()
+            if recogniser.frozen:  # the backbone is added at the end: it is the same in all
+                state = {name: value for name, value in state.items() if not name.startswith("backbone.")}
+            write_checkpoint(path, {**describe(recogniser), "state_dict": state, **self.state()})
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds besides the recogniser."""
+        trainer = self._trainer
+        return {
+            "epoch": trainer.current_epoch + 1 if trainer.training or trainer.validating else trainer.current_epoch,
+            "monitor": self.best.monitor,
+            "best": self.best.value,
+            "best_epoch": self.best.epoch,
+            "parameters": self.parameters.as_dict(),
+            "data_sha256": self.data,
+        }
+
+    def waited(self) -> float:
+        return self.feeding.waited()
+
+    def announce(self, row: dict[str, float]) -> None:
+        epoch = int(row["epoch"])
+        best = "  best" if self.best.epoch == epoch else ""
+        skipped = f"  {self.classifier.skipped} batches left out (NaN)" if self.classifier.skipped else ""
+        say("train", epoch_line(row, self.parameters.epochs) + best + skipped)
+        if self.on_epoch:
+            self.on_epoch(epoch, row)
 
 
-def _fit(trainer: lightning.Trainer, classifier: Classifier, batches: FaceBatches, resumed: Path | None) -> None:
+def _fit(trainer: lightning.Trainer, run: _Run, resumed: Path | None, diverged: Path) -> None:
     try:
-        trainer.fit(classifier, datamodule=batches, ckpt_path=resumed, weights_only=True)
+        trainer.fit(run.classifier, datamodule=run.feeding, ckpt_path=resumed, weights_only=True)
     except SystemExit:  # Lightning's answer to Ctrl-C
         if trainer.interrupted:
             raise KeyboardInterrupt from None
         raise
+    except DivergedError as error:
+        if trainer.is_global_zero:
+            save_checkpoint(diverged, run.classifier.recogniser, **run.state())
+        raise DivergedError(f"{error}. The weights as they were before it: {diverged}") from None
 
 
-def _check_classes(split: Split) -> None:
-    present = set(split.labels)
-    absent = [person for label, person in enumerate(split.classes) if label not in present]
-    if absent:
-        held_back = [person for person in absent if any(split.folder.parent.glob(f"unseen*/{escape(person)}"))]
-        why = f" ({', '.join(held_back[:5])}: held back as unseen)" if held_back else ""
-        raise FacelineError(
-            f"{split.folder} has no faces of {', '.join(absent[:5])}{' ...' if len(absent) > 5 else ''}{why}, "
-            "whom `classes` names. Take them from the list, or add photos and run preprocess again"
-        )
-    if len(split.classes) < 2:
-        raise FacelineError(
-            f"{split.folder} has one person, {split.classes[0]}: a classifier needs two. "
-            "Add people, or lower preprocess.unseen_identities, and run preprocess again"
-        )
+def _check_names(parameters: StageParameters) -> None:
+    """Metrics that parameters name are logged, before anything is loaded."""
+    metrics = parameters.logging.metrics
+    check_logged("checkpoint.monitor", parameters.checkpoint.monitor, metrics)
+    check_logged("early_stopping.monitor", parameters.early_stopping.monitor, metrics)
+    if parameters.checkpoint.save_top_k:
+        file_name(parameters.checkpoint.filename, 1, dict.fromkeys(logged_names(metrics), 0.5))
 
 
-def _key(parameters: StageParameters, train_data: str, val_data: str) -> dict[str, Any]:
-    """What the weights depend on: a run goes on only where all of it is the same."""
-    core = Path(faceline_core.__file__).parent
-    weights = (
-        ""
-        if parameters.weights in _BUILT_IN or not Path(parameters.weights).is_file()
-        else sha256_of(Path(parameters.weights))
-    )
-    packages = (Path(faceline_train.__file__).parent, core / "data", core / "models", core / "training")
-    return {
-        "parameters": parameters.as_dict(),
-        "data": [train_data, val_data],
-        "weights": weights,
-        "code": code_hash(*packages),
-    }
+def _face_weights(parameters: StageParameters, faces: FaceSet) -> torch.Tensor | None:
+    """(C,) 1 / the number of each person's faces, scaled so that the mean over the faces is 1."""
+    if parameters.loss.balance != "loss":
+        return None
+    counts = torch.bincount(torch.tensor(faces.labels), minlength=len(faces.classes)).clamp_min(1)
+    return len(faces) / (len(faces.classes) * counts.float())
 
 
-def _training_state(
-    trainer: lightning.Trainer, classifier: Classifier, selection: Selection, parameters: StageParameters, data: str
-) -> dict[str, Any]:
-    return {
-        "epoch": trainer.current_epoch + 1 if trainer.training else trainer.current_epoch,
-        "best_epoch": selection.epoch,
-        "best_val_acc": selection.accuracy,
-        "optimizer": trainer.optimizers[0].state_dict(),
-        "scheduler": classifier.schedule.state_dict(),
-        "parameters": parameters.as_dict(),
-        "data_sha256": data,
-    }
-
-
-def _epoch_line(row: dict[str, float], epochs: int) -> str:
-    return (
-        f"epoch {row['epoch']}/{epochs}  train_loss {row['train_loss']:.3f} train_acc {row['train_acc']:.3f}  "
-        f"val_loss {row['val_loss']:.3f} val_acc {row['val_acc']:.3f}  lr {row['lr']:.1e}  {row['seconds']:.1f} s"
-    )
-
-
-def _size_line(recogniser: Recogniser) -> str:
-    total = sum(p.numel() for p in recogniser.parameters())
-    trained = sum(p.numel() for p in recogniser.parameters() if p.requires_grad)
-    return f"{recogniser.model_name}, {total / 1e6:.1f} M parameters ({trained / 1e6:.1f} M trained)"
-
-
-def _device_line(trainer: lightning.Trainer) -> str:
-    device = trainer.strategy.root_device
-    return str(device) if device.type == "cpu" else f"{device} ({trainer.num_devices} device)"
+def _faces_line(train: FaceSet, val: FaceSet) -> str:
+    return f"{len(train.classes)} people, {len(train)} training and {len(val)} validation faces"

@@ -96,7 +96,7 @@ class Dataset(Section):
     format: str
     """folder, recordio, csv, or a name of the entry-point group `faceline.datasets`."""
     path: str
-    """The folder that holds `train` and `val`: data/processed, as preprocess writes it, or another in the repository."""
+    """The folder that holds `train` and `val`: data/processed, as preprocess writes it, or another in here."""
     holdout: Annotated[float, Field(ge=0, lt=1)]
     """Fraction of each person's training faces to validate on where `path` has no `val`."""
     cache: Literal["none", "memory", "disk"]

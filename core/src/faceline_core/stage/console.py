@@ -49,6 +49,7 @@ def guarded(stage: str, work: Callable[[], object], debug: bool = False) -> int:
     # Read when torch is loaded, which is later. A thread that waits for others by spinning takes the core from whom it
     # waits for as soon as anything else runs: beside one busy process an epoch took 33 s spinning and 7 s sleeping.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would look for updates on the network
     signal.signal(signal.SIGTERM, _stop)  # as process 1 of a container, SIGTERM would be ignored
     try:
         work()

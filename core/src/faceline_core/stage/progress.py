@@ -5,12 +5,15 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from faceline_core.stage.processes import rank
+
 Item = TypeVar("Item")
 
 
 def say(stage: str, message: str) -> None:
-    """One line of a stage's output: `[train] 25 people, ...`."""
-    print(f"[{stage}] {message}", flush=True)
+    """One line of a stage's output: `[train] 25 people, ...`. Of processes that train together the first speaks."""
+    if rank() == 0:
+        print(f"[{stage}] {message}", flush=True)
 
 
 def progress(items: Iterable[Item], total: int, stage: str, noun: str, seconds: float = 5.0) -> Iterator[Item]:

@@ -1,31 +1,57 @@
-"""Going on where a stopped run was."""
+"""The state that a stopped run goes on from."""
 
+import time
 from pathlib import Path
+from typing import Any
 
 import lightning
-import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-
-def epochs_done(progress: Path) -> int:
-    """Whole epochs that a stopped run had trained, 0 where there is no progress to go on from."""
-    if not progress.is_file():
-        return 0
-    state = torch.load(progress, map_location="cpu", weights_only=True)
-    return int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+_TOGETHER = 64
+"""Steps after which several processes ask each other whether it is time: each question makes all of them wait."""
 
 
 class KeepProgress(Checkpoint):
-    """Writes Lightning's checkpoint at the end of each epoch, in one step.
+    """Writes Lightning's checkpoint at the end of each epoch, and in long epochs every few minutes, in one step.
 
-    A `Checkpoint` because Lightning calls those last: what the module and the other callbacks do at the end of an epoch
-    is then in it.
+    A `Checkpoint` because Lightning calls those last, in their order: what the module and the other callbacks do at the
+    end of an epoch is then in it.
+
+    Args:
+        path: the file.
+        minutes: between two states within an epoch; 0 keeps none.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, minutes: float):
+        self.path, self.minutes = path, minutes
+        self._last = 0.0
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
+        self._last = time.monotonic()
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,  # noqa: ARG002
+        outputs: Any,  # noqa: ARG002
+        batch: Any,  # noqa: ARG002
+        batch_idx: int,
+    ) -> None:
+        accumulating = (batch_idx + 1) % trainer.accumulate_grad_batches  # gradients are not in a checkpoint
+        if not self.minutes or accumulating or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            return
+        if trainer.world_size > 1 and (batch_idx + 1) % _TOGETHER:
+            return
+        due = time.monotonic() - self._last >= 60 * self.minutes
+        if trainer.strategy.broadcast(due):  # all processes write together, by the clock of the first
+            self._write(trainer)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
+        self._write(trainer)
+
+    def _write(self, trainer: lightning.Trainer) -> None:
         beside = self.path.with_suffix(".new")
         trainer.save_checkpoint(beside)
-        beside.replace(self.path)
+        if trainer.is_global_zero:
+            beside.replace(self.path)
+        self._last = time.monotonic()

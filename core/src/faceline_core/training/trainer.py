@@ -1,46 +1,117 @@
 """A Lightning trainer that says nothing itself: the stage's own lines are what people read."""
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import lightning
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch.callbacks import Checkpoint, TQDMProgressBar
 
-from faceline_core.errors import FacelineError
-from faceline_core.parameters.schema import Trainer as TrainerSettings
-from faceline_core.training.resume import KeepProgress
+from faceline_core.errors import FacelineError, nearest
+from faceline_core.parameters.training import Trainer as TrainerSettings
+
+Precision = Literal[32, "bf16", 16]
+_LIGHTNING_NAMES = {32: "32-true", "bf16": "bf16-mixed", 16: "16-mixed"}
 
 
 def build_trainer(
-    settings: TrainerSettings, epochs: int, callbacks: Sequence[lightning.Callback], progress: Path
+    settings: TrainerSettings,
+    precision: Precision,
+    epochs: int,
+    callbacks: Sequence[lightning.Callback],
+    loggers: Sequence[Any] = (),
+    refresh_rate: int = 1,
+    root: Path = Path("artifacts/.scratch"),
 ) -> lightning.Trainer:
-    """The trainer of a stage: one device, deterministic, no logger, and `progress`, the file to go on from.
+    """The trainer of a stage.
+
+    Args:
+        settings: devices, strategy, limits.
+        precision: what `auto` was decided to be, or what was asked for.
+        epochs: the most to train.
+        callbacks: in the order in which they are called.
+        loggers: of Lightning's; none by default.
+        refresh_rate: steps between two updates of the progress bar; 0 shows none.
+        root: where Lightning writes what nobody asked it for.
 
     Raises:
-        FacelineError: where a GPU is asked for and none is there.
+        FacelineError: where a device, precision or strategy is asked for that this machine does not have.
     """
-    if settings.accelerator == "gpu" and not torch.cuda.is_available():
+    _check_device(settings, precision)
+    _quiet()
+    bar = bool(refresh_rate) and sys.stderr.isatty()
+    try:
+        return lightning.Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices if settings.devices != "auto" or settings.accelerator != "cpu" else 1,
+            num_nodes=settings.num_nodes,
+            strategy=settings.strategy,
+            precision=_LIGHTNING_NAMES[precision],  # type: ignore[arg-type]
+            max_epochs=epochs,
+            callbacks=[*callbacks, *([TQDMProgressBar(refresh_rate)] if bar else [])],
+            logger=list(loggers) or False,
+            log_every_n_steps=1,
+            enable_model_summary=False,
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+            enable_progress_bar=bar,
+            num_sanity_val_steps=0,
+            deterministic=settings.deterministic,
+            benchmark=not settings.deterministic,
+            accumulate_grad_batches=settings.accumulate_grad_batches,
+            gradient_clip_val=settings.gradient_clip_val or None,
+            limit_train_batches=settings.limit_train_batches,
+            limit_val_batches=settings.limit_val_batches,
+            val_check_interval=settings.val_check_interval,
+            fast_dev_run=settings.fast_dev_run,
+            sync_batchnorm=settings.sync_batchnorm,
+            use_distributed_sampler=False,  # the loaders share the faces out themselves
+            default_root_dir=root,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise FacelineError(f"trainer: {' '.join(str(error).split())} Change it in params.yaml") from None
+
+
+def processes(settings: TrainerSettings) -> int:
+    """How many processes train together, as far as it is known before they are started; 1 is alone."""
+    launched = int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
+    if settings.devices != "auto":
+        here = settings.devices
+    else:
+        here = torch.cuda.device_count() if settings.accelerator != "cpu" else 1
+    return max(launched, max(1, here) * settings.num_nodes)
+
+
+def _check_device(settings: TrainerSettings, precision: Precision) -> None:
+    if settings.accelerator == "gpu" and not torch.cuda.is_available() and not torch.backends.mps.is_available():
         raise FacelineError(
             "trainer.accelerator: gpu, but PyTorch sees no CUDA device. Set auto or cpu, or see docs/containers.md "
             "on how a container gets the GPU"
         )
+    if settings.accelerator == "tpu":
+        from lightning.pytorch.accelerators import XLAAccelerator
+
+        if not XLAAccelerator.is_available():
+            raise FacelineError("trainer.accelerator: tpu, but torch_xla sees no TPU. Install torch_xla, or set auto")
+    on_cpu = settings.accelerator == "cpu" or (settings.accelerator == "auto" and not torch.cuda.is_available())
+    if precision == 16 and on_cpu:
+        raise FacelineError("trainer.precision: 16 needs a GPU, and this run is on the CPU. Set bf16, 32 or auto")
+    strategies = lightning.pytorch.strategies.StrategyRegistry.available_strategies()
+    if settings.strategy not in ("auto", *strategies):
+        raise FacelineError(
+            f"trainer.strategy: {settings.strategy} is unknown; {nearest(settings.strategy, ['auto', *strategies])}"
+        )
+
+
+def _quiet() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=PossibleUserWarning)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-    return lightning.Trainer(
-        accelerator=settings.accelerator,
-        devices=1,
-        precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
-        max_epochs=epochs,
-        callbacks=[*callbacks, KeepProgress(progress)],
-        logger=False,
-        enable_model_summary=False,
-        enable_progress_bar=sys.stderr.isatty(),
-        num_sanity_val_steps=0,
-        deterministic=True,
-    )
+    warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*before.*optimizer.step.*", category=UserWarning)

@@ -1,0 +1,144 @@
+"""What does not do is told in one line, and costs nothing."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from faceline_core.errors import FacelineError
+from faceline_core.models.checkpoint import load_recogniser
+from faceline_train.classifier import Classifier
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": ["person_00", "nobody"]}, "no faces of nobody"),
+        ({"classes": ["person_00", "person_09"]}, "no faces of person_09 (person_09: held back as unseen)"),
+        ({"classes": ["person_00"]}, "a classifier needs two"),
+        ({"classes": ["nobody"]}, "holds no faces of the 1 people asked for"),
+        ({"img_size": 96}, "is 32 x 32 px, expected 96 x 96"),
+        ({"model_name": "resnet81"}, "did you mean"),
+        ({"model_name": "mobilefacenet"}, "takes faces of 112 px"),
+        ({"weights": "none.pth"}, "none.pth is not there"),
+        ({"batch_size": 64}, "batch_size: 64 faces a batch, but train has 16"),
+        ({"dataset__path": "nowhere"}, "nowhere"),
+        ({"dataset__format": "foldr"}, "did you mean folder"),
+        ({"augment__transforms": [{"name": "GausianBlur"}]}, "GaussianBlur"),
+        ({"augment__transforms": [{"name": "GaussianBlur", "blur_limits": 3}]}, "blur_limit"),
+        ({"trainer__strategy": "dpp"}, "trainer.strategy: dpp is unknown; did you mean ddp"),
+        ({"trainer__precision": 16}, "trainer.precision: 16 needs a GPU"),
+        ({"trainer__accelerator": "tpu"}, "sees no TPU"),
+        ({"trainer__val_check_interval": 50}, "val_check_interval"),
+    ],
+)
+def test_what_does_not_do_is_told_and_earlier_outputs_stay(run, changes, message):
+    artifacts = run(epochs=1)
+    before = (artifacts / "checkpoints/best_model.pth").read_bytes()
+    with pytest.raises(FacelineError) as caught:
+        run(**changes)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert (artifacts / "checkpoints/best_model.pth").read_bytes() == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told(run):
+    with pytest.raises(FacelineError, match="sees no CUDA device"):
+        run(trainer__accelerator="gpu")
+
+
+def test_a_diverged_run_says_what_to_change_and_keeps_its_weights(run):
+    with pytest.raises(FacelineError) as caught:
+        run(lr=1e30, epochs=2, scheduler__name="multistep")
+    message = str(caught.value)
+    assert "training diverged. Lower lr (now 1e+30)" in message
+    assert "loss is nan in epoch 1" in message
+    recogniser, content = load_recogniser(Path(message.rsplit(" ", 1)[1]))
+    assert content["parameters"]["lr"] == 1e30
+    assert len(recogniser.classes) == 4
+
+
+@pytest.fixture
+def nan_at_step(monkeypatch):
+    """Lets the loss of the given training steps be NaN."""
+
+    def arrange(*wanted: int) -> list[bool]:
+        seen: list[bool] = []
+        original = Classifier.features
+
+        def features(self, batch):
+            found = original(self, batch)
+            if not self.training:
+                return found
+            seen.append(len(seen) + 1 in wanted)
+            return found * float("nan") if seen[-1] else found
+
+        monkeypatch.setattr(Classifier, "features", features)
+        return seen
+
+    return arrange
+
+
+def test_a_nan_is_told_with_its_part_step_and_faces(run, nan_at_step):
+    nan_at_step(5)
+    with pytest.raises(
+        FacelineError, match=r"the identity loss is nan in epoch 2, step 2 \(faces .*person_\d\d/\d.jpg"
+    ):
+        run(epochs=3)
+
+
+def test_a_batch_with_a_nan_is_left_out_and_counted(run, nan_at_step, weights_of, rows_of, capsys):
+    seen = nan_at_step(2, 5)
+    artifacts = run(epochs=2, loss__on_nan="skip")
+    assert seen == [False, True, False, False, True, False]
+    assert all(tensor.isfinite().all() for tensor in weights_of(artifacts).values())
+    assert all(row["train_loss"] == row["train_loss"] for row in rows_of(artifacts))
+    assert "2 batches left out (NaN)" in capsys.readouterr().out
+
+
+def test_people_with_few_faces_weigh_as_much_as_others(run, processed):
+    """By the loss, each face by 1 / its person's number of faces; by sampling, each person as often."""
+    for photo in sorted((processed / "train/person_00").glob("*.jpg"))[1:]:
+        photo.unlink()
+    seen = []
+    original = Classifier.training_step
+
+    def training_step(self, batch, index):
+        seen.append((batch.labels.tolist(), self.face_weights))
+        return original(self, batch, index)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classifier, "training_step", training_step)
+        run("loss", epochs=1, loss__balance="loss", batch_size=13)
+        labels, weights = seen.pop()
+        assert sorted(labels) == [0] + [1] * 4 + [2] * 4 + [3] * 4
+        torch.testing.assert_close(weights, torch.tensor([13 / 4, 13 / 16, 13 / 16, 13 / 16]))
+        run("sampling", epochs=1, loss__balance="sampling", batch_size=13)
+    labels, weights = seen.pop()
+    assert weights is None
+    assert sorted(labels.count(label) for label in range(4)) == [3, 3, 3, 4]
+
+
+def test_precision_auto_measures_once_and_keeps_to_it(run, monkeypatch, capsys):
+    import faceline_train.precision as module
+
+    timed = []
+
+    def seconds(_network, _images, precision):
+        timed.append(precision)
+        return {32: 1.0, "bf16": took}[precision]
+
+    monkeypatch.setattr(module, "_seconds", seconds)
+    took = 0.5
+    run("fast", epochs=1, trainer__precision="auto")
+    took = 2.0
+    run("fast", epochs=1, trainer__precision="auto", lr=0.002)
+    assert timed == [32, "bf16"], "the second run remembers"
+    run("slow", epochs=1, trainer__precision="auto")
+    took = 0.95
+    run("hardly", epochs=1, trainer__precision="auto")
+    found = [
+        line.split(", cpu in ")[1].split(",")[0] for line in capsys.readouterr().out.splitlines() if "cpu in" in line
+    ]
+    assert found == ["bf16", "bf16", "32 bit", "32 bit"]

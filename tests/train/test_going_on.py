@@ -1,0 +1,162 @@
+"""Runs that are stopped, and go on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from faceline_core.errors import FacelineError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "workers", "mean"), [("plateau", 0, 0.0), ("cosine", 1, 0.0), ("multistep", 0, 0.9)]
+)
+def test_a_stopped_run_goes_on_to_the_same_weights(
+    run, stop_at_step, stopped, weights_of, assert_same, rows_of, scheduler, workers, mean
+):
+    """Stopped in the middle of the third epoch of four; patience 0 moves the plateau's rate every time."""
+    changes = {
+        "epochs": 4,
+        "scheduler__name": scheduler,
+        "scheduler__milestones": [2, 3],
+        "dataset__num_workers": workers,
+        "optimizer__ema_decay": mean,
+        "augment__preset": "standard",
+    }
+    whole = run("whole", **changes)
+    steps = stop_at_step(8)
+    with pytest.raises(stopped):
+        run("stopped", **changes)
+    assert len(steps) == 8
+    artifacts = run("stopped", **changes)
+    assert len(steps) == 8 + 3 * 2, "16 faces in batches of 6 are 3 steps; epochs 3 and 4 were left"
+    for name in ("best_model.pth", "final_model.pth"):
+        assert_same(weights_of(whole, name), weights_of(artifacts, name))
+    columns = [[(row["epoch"], row["train_loss"], row["lr"]) for row in rows_of(path)] for path in (whole, artifacts)]
+    assert columns[0] == columns[1]
+    assert len(columns[0]) == 4
+    assert not list((artifacts / ".scratch").glob("train-*"))
+
+
+def test_within_a_long_epoch_a_run_goes_on_from_a_step(run, stop_at_step, stopped, weights_of, assert_same, rows_of):
+    """Stopped at the sixth of eight steps of the first epoch, with a state kept after every step."""
+    changes = {"epochs": 2, "batch_size": 2, "model_name": "resnet18", "trainer__checkpoint_minutes": 1e-9}
+    whole = run("whole", **changes)
+    steps = stop_at_step(6)
+    with pytest.raises(stopped):
+        run("stopped", **changes)
+    artifacts = run("stopped", **changes)
+    assert len(steps) == 6 + 3 + 8, "steps 6 to 8 of the first epoch, and the second"
+    assert_same(weights_of(whole), weights_of(artifacts))
+    assert [row["train_loss"] for row in rows_of(whole)] == pytest.approx(
+        [row["train_loss"] for row in rows_of(artifacts)], rel=1e-6
+    )
+
+
+def test_other_parameters_do_not_go_on_where_another_run_was(run, stop_at_step, stopped, capsys):
+    stop_at_step(5)
+    with pytest.raises(stopped):
+        run(epochs=3)
+    run(epochs=2)
+    assert "goes on" not in capsys.readouterr().out
+
+
+def test_a_checkpoint_that_is_named_is_trained_on_from(run, weights_of, assert_same, rows_of, capsys):
+    changes = {"scheduler__name": "cosine", "scheduler__total_steps": 12}
+    whole = run("whole", epochs=4, **changes)
+    half = run("half", epochs=2, **changes)
+    artifacts = run("rest", epochs=4, ckpt_path=str(half / "checkpoints/final_model.pth"), **changes)
+    assert_same(weights_of(whole), weights_of(artifacts))
+    assert [row["train_loss"] for row in rows_of(whole)] == [row["train_loss"] for row in rows_of(artifacts)]
+    assert f"goes on from {half / 'checkpoints/final_model.pth'}" in capsys.readouterr().out
+
+
+def test_of_a_checkpoint_the_weights_alone(run, weights_of, rows_of):
+    source = run("source", epochs=2)
+    file = source / "checkpoints/final_model.pth"
+    artifacts = run("next", epochs=1, lr=1e-12, ckpt_path=str(file), only_weights_load=True, augment__preset="none")
+    assert len(rows_of(artifacts)) == 1
+    for name, tensor in weights_of(source).items():
+        if "running" not in name and "num_batches" not in name:
+            torch.testing.assert_close(weights_of(artifacts)[name], tensor, atol=1e-6, rtol=0)
+    head = run("head", epochs=1, lr=1e-12, ckpt_path=str(source / "checkpoints/head.pth"), only_weights_load=True)
+    torch.testing.assert_close(weights_of(head)["head.weight"], weights_of(source, "best_model.pth")["head.weight"])
+    assert not torch.equal(
+        weights_of(head)["backbone.features.0.0.weight"], weights_of(source)["backbone.features.0.0.weight"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("none.pth", {}, "ckpt_path: .*none.pth is not there"),
+        ("best_model.pth", {}, "without the optimizer's state. Give final_model.pth"),
+        ("final_model.pth", {}, "has trained 1 epochs, and epochs is 1. Raise epochs"),
+        ("final_model.pth", {"model_name": "resnet18"}, "was trained with model_name: mobilenet_v3_small"),
+        ("final_model.pth", {"head": "arcface"}, "was trained with head: softmax"),
+        ("final_model.pth", {"classes": ["person_00", "person_01"]}, "was trained with classes: 4 people"),
+        ("final_model.pth", {"model_name": "resnet18", "only_weights_load": True}, "does not fit resnet18"),
+        ("../train/history.csv", {}, "no file of"),
+    ],
+)
+def test_a_checkpoint_that_does_not_do_is_told(run, name, changes, message):
+    source = run("source", epochs=1)
+    with pytest.raises(FacelineError, match=message):
+        run("next", epochs=1, ckpt_path=str(source / "checkpoints" / name), **changes)
+
+
+def test_a_run_that_had_ended_is_only_handed_over(run, monkeypatch, stopped, rows_of):
+    """Stopped after early stopping, before the files were in place."""
+    changes = {"epochs": 50, "lr": 1e-9, "early_stopping__patience": 1, "augment__preset": "none"}
+    whole = run("whole", **changes)
+
+    def full(*_args):
+        raise stopped
+
+    monkeypatch.setattr("faceline_train.handover.replaced_folder", full)
+    with pytest.raises(stopped):
+        run("stopped", **changes)
+    monkeypatch.undo()
+    assert len(rows_of(whole)) == len(rows_of(run("stopped", **changes)))
+
+
+def test_a_killed_process_goes_on(tmp_path, processed, weights_of, assert_same, run):
+    """kill -9, by the command line."""
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values |= {"model_name": "mobilenet_v3_small", "img_size": 32, "epochs": 6, "batch_size": 6}
+    values["trainer"] |= {"accelerator": "cpu"}
+    values["dataset"] |= {"path": str(processed), "num_workers": 0}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    environment = os.environ | {"PYTHONPATH": ":".join(str(path) for path in ROOT.glob("*/src"))}
+    command = [sys.executable, "-m", "faceline_train"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    for line in process.stdout:
+        if line.startswith("[train] epoch 2/6"):
+            break
+    time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "[train] goes on where it was stopped" in again.stdout
+    assert "[train] epoch 1/6" not in again.stdout
+    whole = run(
+        "whole",
+        **{
+            "epochs": 6,
+            "scheduler__name": "cosine",
+            "scheduler__patience": 3,
+            "early_stopping__patience": values["early_stopping"]["patience"],
+        },
+    )
+    assert_same(weights_of(whole), weights_of(tmp_path / "artifacts"))

@@ -1,0 +1,137 @@
+"""A frozen backbone runs once: its features of every face, kept on disk, and batches of them."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from faceline_core.data.face_set import FaceSet
+from faceline_core.models.recogniser import Recogniser
+from faceline_core.stage.files import written_beside
+from faceline_core.stage.progress import progress
+from faceline_core.training.epoch_batches import EpochBatches
+from faceline_core.training.trainer import Precision
+from faceline_train.augmentation import Augmentation
+from faceline_train.loading import Batch
+
+_BATCH = 64
+
+
+def features_of(
+    recogniser: Recogniser,
+    faces: FaceSet,
+    augmentation: Augmentation | None,
+    views: int,
+    device: torch.device,
+    precision: Precision,
+    folder: Path,
+    key: Any,
+) -> NDArray[np.float32]:
+    """What the backbone makes of every face, from `folder` where it was computed before.
+
+    Args:
+        recogniser: its backbone is frozen as a whole.
+        faces: N of them.
+        augmentation: what a face goes through; None takes the faces as they are.
+        views: how often each face is augmented, V; view v is drawn as epoch v would be.
+        device: where the backbone runs.
+        precision: as in training.
+        folder: `<hash>.npy` lies here.
+        key: what the result depends on besides the backbone's weights.
+
+    Returns:
+        (V, N, D) float32, memory-mapped.
+    """
+    path = folder / f"{_digest(recogniser, key)}.npy"
+    if not path.is_file():
+        recogniser.to(device)
+        with written_beside(path) as beside:
+            found = np.lib.format.open_memmap(beside, "w+", np.float32, (views, len(faces), recogniser.dim))
+            starts = [(view, start) for view in range(views) for start in range(0, len(faces), _BATCH)]
+            for view, start in progress(starts, len(starts), "train", "batches through the frozen backbone"):
+                chosen = range(start, min(start + _BATCH, len(faces)))
+                found[view, chosen.start : chosen.stop] = _run(
+                    recogniser, _stack(faces, augmentation, view, chosen), device, precision
+                )
+            found.flush()
+            del found
+    return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+
+
+def forget_others(folder: Path, keep: int) -> None:
+    """Of the features kept in `folder`, leaves the `keep` files that were used last."""
+    files = sorted(folder.glob("*.npy"), key=lambda file: file.stat().st_atime_ns, reverse=True)
+    for file in files[keep:]:
+        file.unlink(missing_ok=True)
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """The mixed precision that Lightning trains with."""
+    if precision == 32:
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+class FeatureLoader:
+    """Batches of features, as FaceLoader gives batches of faces: in an epoch each face's view is epoch modulo V.
+
+    Args:
+        features: (V, N, D) float32.
+        labels: (N,).
+        batches: which faces go together.
+        position: as FaceLoader's.
+    """
+
+    waited = 0.0
+
+    def __init__(
+        self,
+        features: NDArray[np.float32],
+        labels: list[int],
+        batches: EpochBatches,
+        position: Callable[[], tuple[int, int]],
+    ):
+        self.features = [torch.from_numpy(np.array(view)) for view in features]
+        self.labels = torch.tensor(labels)
+        self.batches, self.position = batches, position
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def reset_waited(self) -> None:
+        """Nothing is waited for: all features are in memory."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        epoch, done = self.position()
+        features = self.features[epoch % len(self.features)]
+        for indices, share in self.batches.shares(epoch, done):
+            chosen = torch.as_tensor(indices)
+            yield Batch(features[chosen], self.labels[chosen], chosen, torch.tensor(share))
+
+
+def _run(recogniser: Recogniser, images: torch.Tensor, device: torch.device, precision: Precision) -> NDArray[Any]:
+    with torch.inference_mode(), autocast(device, precision):
+        return recogniser.features(images.to(device)).float().cpu().numpy()  # type: ignore[no-any-return]
+
+
+def _stack(faces: FaceSet, augmentation: Augmentation | None, view: int, chosen: range) -> torch.Tensor:
+    stacked = np.stack(
+        [
+            faces.face(index) if augmentation is None else augmentation(faces.face(index), view, index)
+            for index in chosen
+        ]
+    )
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2)
+
+
+def _digest(recogniser: Recogniser, key: Any) -> str:
+    digest = hashlib.sha256(repr((key, recogniser.normalisation, recogniser.spec.as_dict())).encode())
+    for name, tensor in recogniser.backbone.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:32]

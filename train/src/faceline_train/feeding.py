@@ -1,0 +1,145 @@
+"""The loaders of a run."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import lightning
+import numpy as np
+from numpy.typing import NDArray
+
+from faceline_core.data.caching import cached
+from faceline_core.data.face_set import FaceSet
+from faceline_core.errors import FacelineError
+from faceline_core.models.recogniser import Recogniser
+from faceline_core.parameters import StageParameters
+from faceline_core.stage.progress import say
+from faceline_core.training.epoch_batches import EpochBatches
+from faceline_core.training.trainer import Precision
+from faceline_train.augmentation import Augmentation
+from faceline_train.contact_sheet import contact_sheet
+from faceline_train.embeddings import FeatureLoader, features_of, forget_others
+from faceline_train.loading import Batch, FaceLoader, workers
+
+_SHEET = 64
+_KEPT_FEATURES = 6
+"""Files of features that are kept for later runs: of training and validation faces, of three sets or networks."""
+
+
+class Feeding(lightning.LightningDataModule):
+    """Faces, or where the whole backbone is frozen what it makes of them, in batches.
+
+    Features take the place of faces where `trainer.reuse_embeddings` is on, the backbone is frozen as a whole, and
+    training faces are not augmented or `augment.views` says how many augmented views of each there are to be.
+
+    Args:
+        recogniser: the network.
+        faces: of training and of validation.
+        augmentation: what a training face goes through.
+        parameters: seed, img_size, batch_size, dataset, augment, loss, trainer.
+        precision: in which the frozen backbone runs.
+        shared: what several runs use again is kept below: `faces`, `embeddings`.
+        folder: where first_batch.png goes.
+    """
+
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        faces: tuple[FaceSet, FaceSet],
+        augmentation: Augmentation,
+        parameters: StageParameters,
+        precision: Precision,
+        shared: Path,
+        folder: Path,
+    ):
+        super().__init__()
+        self.recogniser, self.augmentation, self.parameters = recogniser, augmentation, parameters
+        self.precision, self.shared, self.folder = precision, shared, folder
+        self.faces = faces
+        plain = not augmentation.transforms
+        self.views = 1 if plain else parameters.augment.views
+        self.by_features = parameters.trainer.reuse_embeddings and recogniser.frozen and self.views > 0
+        how = "none" if self.by_features else parameters.dataset.cache
+        self.train_faces, self.val_faces = (cached(part, how, parameters.img_size, shared / "faces") for part in faces)
+        self._loaders: list[FaceLoader | FeatureLoader] = []
+
+    def waited(self) -> float:
+        """Seconds that steps have waited for data since this was last asked."""
+        waited = sum(loader.waited for loader in self._loaders)
+        for loader in self._loaders:
+            loader.reset_waited()
+        return waited
+
+    def train_dataloader(self) -> Iterable[Batch]:
+        sampler = self._sampler(self.train_faces, training=True)
+        interval, batches = self.parameters.trainer.val_check_interval, len(sampler)
+        if isinstance(interval, int) and interval > batches:
+            raise FacelineError(
+                f"trainer.val_check_interval: {interval} batches, but an epoch has {batches}. Lower it, or set 1.0"
+            )
+        if self.trainer is not None and self.trainer.is_global_zero:
+            self._draw_first_batch(sampler)
+        return self._loader(self.train_faces, sampler, training=True)
+
+    def val_dataloader(self) -> Iterable[Batch]:
+        return self._loader(self.val_faces, self._sampler(self.val_faces, training=False), training=False)
+
+    def _sampler(self, faces: FaceSet, training: bool) -> EpochBatches:
+        assert self.trainer is not None
+        settings = self.parameters
+        return EpochBatches(
+            faces.labels,
+            settings.batch_size,
+            settings.seed,
+            shuffle=training,
+            balanced=training and settings.loss.balance == "sampling",
+            rank=self.trainer.global_rank,
+            world=self.trainer.world_size,
+            accumulate=settings.trainer.accumulate_grad_batches if training else 1,
+        )
+
+    def _loader(self, faces: FaceSet, sampler: EpochBatches, training: bool) -> FaceLoader | FeatureLoader:
+        position = self._position if training else _beginning
+        augmentation = self.augmentation if training and self.augmentation.transforms else None
+        loader: FaceLoader | FeatureLoader
+        if self.by_features:
+            features = self._features(faces, augmentation, self.views if training else 1)
+            loader = FeatureLoader(features, faces.labels, sampler, position)
+        else:
+            settings = self.parameters.dataset
+            loader = FaceLoader(
+                faces, sampler, position, augmentation, workers(settings.num_workers), settings.prefetch
+            )
+        if training:
+            self._loaders = [loader]
+        return loader
+
+    def _position(self) -> tuple[int, int]:
+        """The epoch that begins or goes on, and how many of its batches are done."""
+        assert self.trainer is not None
+        return self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+
+    def _features(self, faces: FaceSet, augmentation: Augmentation | None, views: int) -> NDArray[np.float32]:
+        assert self.trainer is not None
+        settings = self.parameters
+        drawn = [settings.augment.model_dump(), settings.seed] if augmentation else None
+        key = [faces.sha256(), drawn, views, self.precision]
+        folder = self.shared / "embeddings"
+        device = self.trainer.strategy.root_device
+        features = features_of(self.recogniser, faces, augmentation, views, device, self.precision, folder, key)
+        forget_others(folder, _KEPT_FEATURES)
+        return features
+
+    def _draw_first_batch(self, sampler: EpochBatches) -> None:
+        """The faces of the first batch as the network sees them, into first_batch.png."""
+        indices, _ = next(sampler.shares(0))
+        chosen = [int(index) for index in indices[:_SHEET]]
+        faces = np.stack([self.augmentation(self.train_faces.face(index), 0, index) for index in chosen])
+        captions = [self.train_faces.classes[self.train_faces.labels[index]] for index in chosen]
+        path = self.folder / "first_batch.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        contact_sheet(path, faces, captions)
+        say("train", f"the first batch as the network sees it -> {path}")
+
+
+def _beginning() -> tuple[int, int]:
+    return 0, 0

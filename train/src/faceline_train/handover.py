@@ -1,0 +1,107 @@
+"""What a finished run leaves: checkpoints, head, history, and a copy under its own name."""
+
+import shutil
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from faceline_core.data.face_set import FaceSet
+from faceline_core.models.checkpoint import (
+    describe,
+    load_recogniser,
+    read_checkpoint,
+    save_head,
+    write_checkpoint,
+)
+from faceline_core.models.recogniser import Recogniser
+from faceline_core.models.tensor_file import read_tensor_file
+from faceline_core.stage.files import replaced_folder
+from faceline_core.stage.progress import say
+from faceline_train.classifier import Classifier
+
+_FACES_A_PERSON = 20
+_BATCH = 64
+
+
+def hand_over(
+    trainer: lightning.Trainer,
+    classifier: Classifier,
+    state: Callable[[], dict[str, Any]],
+    faces: FaceSet,
+    folder: Path,
+    artifacts: Path,
+    run_name: str | None,
+) -> None:
+    """Puts the checkpoints and the history of a run in their places, and removes what it would have gone on from."""
+    checkpoints, progress = folder / "checkpoints", folder / "progress.ckpt"
+    recogniser = classifier.recogniser.cpu()
+    resume = read_tensor_file(progress)
+    raw = {name.removeprefix("recogniser."): value for name, value in resume["state_dict"].items()}
+    if all(torch.equal(raw[name], value) for name, value in recogniser.state_dict().items() if name in raw):
+        del resume["state_dict"]  # else the running mean is kept as the weights, and what it is of as the state
+    final = {**describe(recogniser), "state_dict": recogniser.state_dict(), **state(), "resume": resume}
+    write_checkpoint(checkpoints / "final_model.pth", final)
+    _make_whole(checkpoints, recogniser)
+    best, content = load_recogniser(checkpoints / "best_model.pth")
+    best.to(trainer.strategy.root_device)
+    content["person_embeddings"] = person_embeddings(best, faces, trainer.strategy.root_device)
+    write_checkpoint(checkpoints / "best_model.pth", content)
+    save_head(checkpoints / "head.pth", best.cpu())
+    for name in ("checkpoints", "train"):
+        with replaced_folder(artifacts / name) as beside:
+            shutil.copytree(folder / name, beside, dirs_exist_ok=True)
+    shutil.rmtree(folder)
+    if run_name is not None:
+        kept = _run_folder(artifacts / "runs", run_name)
+        for name in ("checkpoints", "train"):
+            shutil.copytree(artifacts / name, kept / name)
+        say("train", f"a copy of the run -> {kept}")
+
+
+def _make_whole(folder: Path, recogniser: Recogniser) -> None:
+    """Adds the backbone to the checkpoints of a run in which it was frozen, and saved with none of them."""
+    if not recogniser.frozen:
+        return
+    for path in folder.glob("*.pth"):
+        content = read_checkpoint(path)
+        write_checkpoint(path, content | {"state_dict": {**recogniser.state_dict(), **content["state_dict"]}})
+
+
+@torch.inference_mode()
+def person_embeddings(recogniser: Recogniser, faces: FaceSet, device: torch.device) -> Tensor:
+    """Whom a face is most like: (C, D) unit float32, the mean embedding of each known person's first 20 faces.
+
+    A margin head's columns are just that, learnt, and are taken as they are.
+    """
+    if recogniser.head_name != "softmax":
+        return torch.nn.functional.normalize(recogniser.head.weight.detach().float(), dim=0).T.contiguous().cpu()
+    chosen: list[int] = []
+    taken = [0] * len(faces.classes)
+    for index, label in enumerate(faces.labels):
+        if taken[label] < _FACES_A_PERSON:
+            taken[label] += 1
+            chosen.append(index)
+    sums = torch.zeros(len(faces.classes), recogniser.dim)
+    for start in range(0, len(chosen), _BATCH):
+        part = chosen[start : start + _BATCH]
+        images = torch.stack([torch.from_numpy(faces.face(index)) for index in part]).permute(0, 3, 1, 2)
+        unit, _ = recogniser.embed(images.to(device))
+        sums.index_add_(0, torch.tensor([faces.labels[index] for index in part]), unit.float().cpu())
+    return torch.nn.functional.normalize(sums, dim=1)
+
+
+def _run_folder(root: Path, run_name: str) -> Path:
+    """`<run_name>_<month>-<day>_<counter>`, the first that is not taken."""
+    today = datetime.now().astimezone()
+    counter = 1
+    while True:
+        folder = root / f"{run_name}_{today:%m-%d}_{counter}"
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            return folder
+        counter += 1

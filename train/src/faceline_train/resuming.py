@@ -1,0 +1,125 @@
+"""Where a run starts: at the beginning, where it was stopped, or at a checkpoint that was named."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import faceline_core
+import faceline_train
+from faceline_core.errors import FacelineError
+from faceline_core.models.checkpoint import FORMAT, HEAD_FORMAT, load_head, read_checkpoint
+from faceline_core.models.recogniser import Recogniser
+from faceline_core.models.tensor_file import read_tensor_file
+from faceline_core.parameters import StageParameters
+from faceline_core.stage.files import code_hash, sha256_of, written_beside
+from faceline_core.stage.progress import say
+from faceline_core.training.trainer import Precision
+
+# Keys that change nothing about the weights: a stopped run goes on where only these differ.
+_WITHOUT_EFFECT = ("run_name",)
+
+
+def run_key(parameters: StageParameters, train_data: str, val_data: str, precision: Precision) -> dict[str, Any]:
+    """What the weights depend on: a run goes on only where all of it is the same."""
+    core = Path(faceline_core.__file__).parent
+    packages = (Path(faceline_train.__file__).parent, core / "data", core / "models", core / "training")
+    files = [Path(name) for name in (parameters.weights, parameters.ckpt_path) if name and Path(name).is_file()]
+    return {
+        "parameters": {name: value for name, value in parameters.as_dict().items() if name not in _WITHOUT_EFFECT},
+        "data": [train_data, val_data],
+        "files": [sha256_of(file) for file in files],
+        "precision": precision,
+        "code": code_hash(*packages),
+    }
+
+
+def prepare_resume(parameters: StageParameters, recogniser: Recogniser, progress: Path) -> Path | None:
+    """The state for Lightning to go on from; None starts at epoch 1.
+
+    A run that was stopped goes on from `progress`. Else `ckpt_path` is taken: with `only_weights_load` its weights go
+    into the recogniser, without it is turned into such a state.
+
+    Raises:
+        FacelineError: where `ckpt_path` is missing, of another network or other people, or holds no state to go on
+            from.
+    """
+    if parameters.trainer.fast_dev_run:
+        return None
+    if progress.is_file():
+        say("train", f"goes on where it was stopped ({progress.parent})")
+        return progress
+    if parameters.ckpt_path is None:
+        return None
+    path = Path(parameters.ckpt_path)
+    if not path.is_file():
+        raise FacelineError(f"ckpt_path: {path} is not there. Name a checkpoint, or set ckpt_path: null")
+    content = read_tensor_file(path)
+    if isinstance(content, dict) and "pytorch-lightning_version" in content and "loops" in content:
+        state = content
+    else:
+        content = read_checkpoint(path, (FORMAT, HEAD_FORMAT))
+        if parameters.only_weights_load:
+            _take_weights(recogniser, content, path)
+            return None
+        _check_same(recogniser, content, path)
+        if "resume" not in content:
+            raise FacelineError(
+                f"ckpt_path: {path} holds weights without the optimizer's state. "
+                "Give final_model.pth to go on, or set only_weights_load: true to start from the weights"
+            )
+        state = content["resume"]
+        if "state_dict" not in state:
+            state["state_dict"] = {f"recogniser.{name}": value for name, value in content["state_dict"].items()}
+    if parameters.only_weights_load:
+        _take_weights(recogniser, {"format": FORMAT, "state_dict": _own(state["state_dict"])}, path)
+        return None
+    _check_epochs(state, parameters.epochs, path)
+    for callback in ("Best", "TopK"):  # what they kept lies in another run's folder: this one chooses among its own
+        state["callbacks"].pop(callback, None)
+    with written_beside(progress) as beside, beside.open("wb") as file:
+        torch.save(state, file)
+    say("train", f"goes on from {path}")
+    return progress
+
+
+def _own(state: dict[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix("recogniser."): value for name, value in state.items() if name.startswith("recogniser.")}
+
+
+def _take_weights(recogniser: Recogniser, content: dict[str, Any], path: Path) -> None:
+    if content["format"] == HEAD_FORMAT:
+        load_head(recogniser, path)
+        say("train", f"head of {path}")
+        return
+    own, state = recogniser.state_dict(), content["state_dict"]
+    misfits = [name for name, value in state.items() if name not in own or own[name].shape != value.shape]
+    missing = [] if recogniser.frozen else [name for name in own if name not in state]
+    if misfits or missing:
+        raise FacelineError(
+            f"ckpt_path: {path} does not fit {recogniser.model_name} with {recogniser.head_name} over "
+            f"{len(recogniser.classes)} people (first: {(misfits + missing)[0]}). "
+            "Set model_name, head and classes as it was trained, or take its backbone alone with weights: <file>"
+        )
+    recogniser.load_state_dict(state, strict=False)
+    say("train", f"weights of {path}")
+
+
+def _check_same(recogniser: Recogniser, content: dict[str, Any], path: Path) -> None:
+    for what, own in (
+        ("model_name", recogniser.model_name),
+        ("img_size", recogniser.img_size),
+        ("head", recogniser.head_name),
+        ("classes", recogniser.classes),
+    ):
+        if content[what] != own:
+            found = f"{len(content[what])} people" if what == "classes" else content[what]
+            raise FacelineError(
+                f"ckpt_path: {path} was trained with {what}: {found}, this run is not. Set {what} as it was trained"
+            )
+
+
+def _check_epochs(state: dict[str, Any], epochs: int, path: Path) -> None:
+    done = int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+    if done >= epochs:
+        raise FacelineError(f"ckpt_path: {path} has trained {done} epochs, and epochs is {epochs}. Raise epochs")
