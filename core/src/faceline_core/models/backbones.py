@@ -1,80 +1,128 @@
-"""The backbones that `model_name` names: how each is built, what it takes, and where its publisher keeps weights."""
+"""The backbones that `model_name` names: what each takes and gives, how it is built, where its weights come from."""
 
-import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
-import torchvision
 from torch import nn
 
-from faceline_core.errors import FacelineError
-from faceline_core.models.mobilefacenet import MobileFaceNet
+from faceline_core.errors import FacelineError, nearest
+from faceline_core.models.catalogue import Entry, read_catalogue
+from faceline_core.models.facts import Facts, Normalisation
+
+__all__ = ["CATALOGUE", "Backbone", "Normalisation", "backbone_from_dict", "family_of", "find_backbone"]
+CATALOGUE = Path("models.yaml")
 
 
-@dataclass(frozen=True)
-class Normalisation:
-    """What a network wants to see: (x / 255 - mean) / std, channel by channel."""
+class Family(Protocol):
+    """Networks that are built, and known of, in one way."""
 
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    channel_order: Literal["rgb", "bgr"] = "rgb"
-    """Order of the channels that the network sees, and of mean and std."""
+    def names(self) -> list[str]: ...
 
+    def usual_size(self, network: str) -> int: ...
 
-IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    def facts(self, network: str, img_size: int) -> Facts: ...
+
+    def build(self, network: str, img_size: int) -> nn.Module: ...
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network from faces (N, 3, H, W), normalised, to features (N, dim)."""
+    """A network from normalised faces (N, 3, S, S) to features (N, dim): embeddings before they get unit length."""
 
-    build: Callable[[], nn.Module]
+    name: str
+    constructor: str
+    """ir/<name>, mobilefacenet, facenet/inception_resnet_v1, torchvision/<name>, or timm/<name>."""
+    img_size: int
+    """S, the side in px that it is built for."""
     dim: int
-    normalisation: Normalisation = IMAGENET
-    img_size: int | None = None
-    """The only side in px that fits, or None where any does."""
-    weights_url: str | None = None
-    """Where the publisher keeps trained weights; the file name carries the start of its SHA-256."""
+    normalisation: Normalisation
+    weights: str | None = None
+    """What `weights: pretrained` takes: a URL, a file, or `timm` for timm's own loader; None where there are none."""
+    order_declared: bool = False
+    """Whether models.yaml says in which order the network sees the channels: weights do not change it then."""
+
+    def build(self) -> nn.Module:
+        """The network, freshly initialised."""
+        family, network = family_of(self.constructor)
+        return family.build(network, self.img_size)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain strings, numbers and lists, for a checkpoint."""
+        plain = asdict(self)
+        plain["normalisation"] |= {key: list(plain["normalisation"][key]) for key in ("mean", "std")}
+        return plain
 
 
-def _torchvision(name: str, dim: int, classifier: str) -> Backbone:
-    """A torchvision classification network without its classifier: its features are the pooled ones before it."""
-
-    def build() -> nn.Module:
-        network: nn.Module = torchvision.models.get_model(name, weights=None)
-        setattr(network, classifier, nn.Identity())
-        return network
-
-    weights: Any = torchvision.models.get_model_weights(name)
-    return Backbone(build, dim, weights_url=weights.DEFAULT.url)
+def backbone_from_dict(plain: dict[str, Any]) -> Backbone:
+    """The backbone that `as_dict` wrote down; models.yaml is not asked."""
+    seen = plain["normalisation"]
+    normalisation = Normalisation(tuple(seen["mean"]), tuple(seen["std"]), seen["channel_order"])
+    return Backbone(**{**plain, "normalisation": normalisation})
 
 
-def backbones() -> dict[str, Backbone]:
-    """Every backbone by its `model_name`."""
-    return {
-        "mobilenet_v3_small": _torchvision("mobilenet_v3_small", 576, "classifier"),
-        "efficientnet_b0": _torchvision("efficientnet_b0", 1280, "classifier"),
-        "resnet18": _torchvision("resnet18", 512, "fc"),
-        "mobilefacenet": Backbone(MobileFaceNet, MobileFaceNet.dim, img_size=112),
-    }
+def find_backbone(name: str, img_size: int, catalogue: Path = CATALOGUE) -> Backbone:
+    """The backbone of that name, for faces of that size.
 
-
-def find_backbone(name: str, img_size: int) -> Backbone:
-    """The backbone of that name.
+    Args:
+        name: an entry of the catalogue, or a name that a family has for itself: ir_50, resnet18, timm/<name>, ...
+        img_size: side of the faces in px; the catalogue's is what its weights were trained on, and does not decide.
+        catalogue: models.yaml; where it is not there, only the families' own names are known.
 
     Raises:
-        FacelineError: where there is none (the nearest name is given), or where it takes no faces of that size.
+        FacelineError: where there is none (the nearest names are given), where it takes no faces of that size, or
+            where the catalogue does not do.
     """
-    known = backbones()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise FacelineError(f"model_name: {name} is unknown; {hint}known are {', '.join(known)}")
-    backbone = known[name]
-    if backbone.img_size not in (None, img_size):
-        raise FacelineError(
-            f"model_name: {name} takes faces of {backbone.img_size} px, img_size is {img_size}. "
-            f"Set img_size: {backbone.img_size} and run preprocess again"
-        )
-    return backbone
+    entries = read_catalogue(catalogue)
+    entry = entries.get(name) or Entry(constructor=_own_constructor(name, entries))
+    family, network = family_of(entry.constructor)
+    facts = family.facts(network, img_size)
+    declared = facts.normalisation
+    return Backbone(
+        name,
+        entry.constructor,
+        img_size,
+        facts.dim,
+        Normalisation(entry.mean or declared.mean, entry.std or declared.std, entry.channel_order or "rgb"),
+        facts.weights if entry.weights in (None, "publisher") else entry.weights,
+        entry.channel_order is not None,
+    )
+
+
+def family_of(constructor: str) -> tuple[Family, str]:
+    """The family of a constructor, and the network's name within it; timm is imported only for its own.
+
+    Raises:
+        FacelineError: where there is no such constructor among the face networks; the other families tell it later.
+    """
+    family, _, network = constructor.partition("/")
+    if family == "timm":
+        from faceline_core.models import timm_networks
+
+        return timm_networks, network
+    if family == "torchvision":
+        from faceline_core.models import torchvision_networks
+
+        return torchvision_networks, network
+    from faceline_core.models import face_networks
+
+    known = face_networks.CONSTRUCTORS.values()
+    if constructor not in known:
+        raise FacelineError(f"constructor: {constructor} is unknown; {nearest(constructor, known)}")
+    return face_networks, network or family
+
+
+def _own_constructor(name: str, entries: dict[str, Entry]) -> str:
+    if name.startswith("timm/"):
+        return name
+    from faceline_core.models import face_networks, torchvision_networks
+
+    if name in face_networks.CONSTRUCTORS:
+        return face_networks.CONSTRUCTORS[name]
+    if name in torchvision_networks.names():
+        return f"torchvision/{name}"
+    known = dict.fromkeys([*entries, *face_networks.names(), *torchvision_networks.names()])
+    raise FacelineError(
+        f"model_name: {name} is unknown; {nearest(name, known)} (timm's networks are timm/<name>; all: "
+        "faceline-train --models)"
+    )

@@ -1,105 +1,135 @@
 """Where a backbone's first weights come from: nowhere, its publisher, or a file."""
 
+from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.error import URLError
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
-import torch
 from torch import Tensor, nn
 
-from faceline_core.errors import FacelineError
-from faceline_core.models.backbones import find_backbone
+from faceline_core.errors import FacelineError, nearest
+from faceline_core.models.backbones import Backbone
+from faceline_core.models.downloading import downloaded
+from faceline_core.models.face_networks import FACENET_WEIGHTS
+from faceline_core.models.matching import Match, match, state_dicts
 from faceline_core.models.tensor_file import read_tensor_file
 
-_WRAPPERS = ("state_dict", "model_state_dict")
-_PREFIXES = ("recogniser.backbone.", "backbone.", "model.", "module.")
+_ENOUGH = 0.9
+"""Part of a network's tensors that weights have to fit."""
+_TORCHVISION = "https://download.pytorch.org/models/"
+"""There `mobilenet_v3_small-047dcff4.pth` carries the start of its SHA-256."""
+_WORDS = ("none", "pretrained", *FACENET_WEIGHTS)
 
 
-def load_backbone_weights(backbone: nn.Module, model_name: str, img_size: int, weights: str, cache: Path) -> str:
-    """Loads what `weights` names into a backbone, in place.
+@dataclass(frozen=True)
+class Loaded:
+    """What became of `weights`."""
+
+    line: str
+    """For the console: the file, how many tensors, and which did not fit."""
+    channel_order: Literal["rgb", "bgr"] | None
+    """Order of the channels that the weights were trained on; None where nothing says so: leave it as it is."""
+
+
+def load_backbone_weights(network: nn.Module, backbone: Backbone, weights: str, cache: Path, strict: bool) -> Loaded:
+    """Loads what `weights` names into a network, in place.
 
     Args:
-        backbone: the network, as its catalogue entry builds it.
-        model_name: its name in the catalogue.
-        img_size: side of the faces in px.
-        weights: `none`, `pretrained`, or a file that holds a state dict or a checkpoint with one.
+        network: as `backbone` builds it.
+        backbone: what it is.
+        weights: `none`, `pretrained`, `vggface2` or `casia-webface` (of inception_resnet_v1), or a file: a state dict
+            or a checkpoint that holds one, .pth, .pt, .ckpt or .safetensors; a URL of one does as well.
         cache: the folder in which downloaded weights are kept.
-
-    Returns:
-        A line that says what was loaded.
+        strict: whether weights of which fewer than 90 % fit are an error.
 
     Raises:
-        FacelineError: where the file is missing, holds no weights or not all of the network, and where
-            `pretrained` cannot be downloaded; the message says which file to put where.
+        FacelineError: where the file is missing, damaged, holds no weights or too few that fit, and where weights
+            cannot be downloaded; the message says what did not fit, or which file to put where.
     """
     if weights == "none":
-        return "weights from scratch"
-    if weights == "pretrained":
-        path = _downloaded(model_name, img_size, cache)
+        return Loaded("weights from scratch", None)
+    source = _source(backbone, weights)
+    content: Any
+    if source == "timm" and backbone.constructor.startswith("timm/"):
+        from faceline_core.models.timm_networks import pretrained
+
+        where, content = pretrained(backbone.constructor.removeprefix("timm/"), backbone.img_size, cache)
     else:
-        path = Path(weights)
-        if not path.is_file():
-            raise FacelineError(f"weights: {path} is not there. Put the file there, or set weights: none")
-    state = read_state_dict(path)
-    own = backbone.state_dict()
-    fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
-    if any(name not in fitting for name in own if not name.endswith("num_batches_tracked")):
+        path = _file(source, cache)
+        where, content = str(path), read_tensor_file(path)
+    found = _best_match(network, backbone, content, where)
+    if strict and found.share < _ENOUGH:
         raise FacelineError(
-            f"weights: {path} fits {len(fitting)} of {len(own)} tensors of {model_name}: {_misfits(own, state)}. "
-            "Set model_name to the network they are of, or weights: none"
+            f"weights: {where} fits {len(found.fitting)} of {found.total} tensors of {backbone.name}, which is less "
+            f"than 90 % ({found.misfits()}). Set model_name to the network they are of, weights: none, or "
+            "weights_strict: false"
         )
-    backbone.load_state_dict({**own, **fitting})
-    return f"weights from {path}, {len(fitting)} of {len(own)} tensors"
+    _put_in(network, found.fitting)
+    misfits = found.misfits()
+    line = f"weights from {where}, {len(found.fitting)} of {found.total} tensors" + (f" ({misfits})" if misfits else "")
+    return Loaded(line, _channel_order(backbone, content) if found.fitting else None)
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a backbone in a PyTorch file, by name; nothing in the file is executed.
-
-    A dict under `state_dict` is unwrapped, and the prefix that a wrapper put before each name is taken off.
-    """
-    content: Any = read_tensor_file(path)
-    while isinstance(content, dict) and (wrapper := next((key for key in _WRAPPERS if key in content), None)):
-        content = content[wrapper]
-    tensors = (
-        {name: value for name, value in content.items() if isinstance(value, Tensor)}
-        if isinstance(content, dict)
-        else {}
-    )
-    if not tensors:
-        raise FacelineError(f"weights: {path} holds no tensors. Give a state dict, or a checkpoint with one")
-    for prefix in _PREFIXES:
-        if any(name.startswith(prefix) for name in tensors):
-            return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-    return tensors
-
-
-def _downloaded(model_name: str, img_size: int, cache: Path) -> Path:
-    url = find_backbone(model_name, img_size).weights_url
-    if url is None:
-        raise FacelineError(
-            f"weights: pretrained, but nobody publishes any for {model_name}. Set weights: none, or a file"
-        )
-    path = cache / url.rsplit("/", 1)[1]
-    if not path.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(path), _hash_in(path.name), progress=False)
-        except (URLError, TimeoutError, ConnectionError, RuntimeError) as error:
+def _source(backbone: Backbone, weights: str) -> str:
+    """A URL, a file, or `timm`."""
+    source = weights
+    if weights == "pretrained":
+        if backbone.weights is None:
             raise FacelineError(
-                f"weights: pretrained could not be fetched from {url} ({error}). Fetch the file elsewhere and put it "
-                f"at {path}, or set weights: <the file>"
-            ) from None
+                f"weights: pretrained, but nobody publishes any for {backbone.name}. Set weights: none, or a file"
+            )
+        source = backbone.weights
+    if source in FACENET_WEIGHTS:
+        if backbone.constructor != "facenet/inception_resnet_v1":
+            raise FacelineError(
+                f"weights: {source} are of inception_resnet_v1, model_name is {backbone.name}. "
+                "Set model_name: inception_resnet_v1, or other weights"
+            )
+        source = FACENET_WEIGHTS[source]
+    return source
+
+
+def _file(source: str, cache: Path) -> Path:
+    if urlsplit(source).scheme in ("http", "https"):
+        known = source.startswith(_TORCHVISION)
+        return downloaded(source, cache, Path(source).stem.rsplit("-", 1)[1] if known else "")
+    path = Path(source)
+    if not path.is_file():
+        hint = f" ({near})" if (near := nearest(source, _WORDS)).startswith("did") else ""
+        raise FacelineError(f"weights: {path} is not there{hint}. Put the file there, or set weights: none")
     return path
 
 
-def _hash_in(name: str) -> str:
-    """`mobilenet_v3_small-047dcff4.pth` carries the first eight hex digits of its SHA-256."""
-    return name.rsplit("-", 1)[1].removesuffix(".pth")
+def _best_match(network: nn.Module, backbone: Backbone, content: Any, where: str) -> Match:
+    own = network.state_dict()
+    matches = [match(own, _adapted(backbone, state)) for state in state_dicts(content)]
+    if not matches:
+        raise FacelineError(
+            f"weights: {where} holds no tensors. Give a state dict, or a checkpoint with one "
+            "(of a model that was pickled whole nothing is read: save its state_dict())"
+        )
+    return max(matches, key=lambda found: len(found.fitting))
 
 
-def _misfits(own: dict[str, Tensor], state: dict[str, Tensor]) -> str:
-    missing = [name for name in own if name not in state]
-    other_shape = [name for name in own if name in state and own[name].shape != state[name].shape]
-    left_over = [name for name in state if name not in own]
-    lists = (("missing", missing), ("of another shape", other_shape), ("left over", left_over))
-    return ", ".join(f"{len(names)} {what} (first: {names[0]})" for what, names in lists if names)
+def _adapted(backbone: Backbone, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    family, _, name = backbone.constructor.partition("/")
+    if family != "torchvision":
+        return state
+    from faceline_core.models.torchvision_networks import adapted
+
+    return adapted(name, backbone.img_size, state)
+
+
+def _put_in(network: nn.Module, fitting: dict[str, Tensor]) -> None:
+    state = OrderedDict(fitting)
+    state._metadata = network.state_dict()._metadata  # type: ignore[attr-defined] # networks look up their version in it
+    network.load_state_dict(state, strict=False)
+
+
+def _channel_order(backbone: Backbone, content: Any) -> Literal["rgb", "bgr"] | None:
+    """What a checkpoint of Faceline's recorded; weights of IR nets from elsewhere are published for BGR (AdaFace)."""
+    recorded = content.get("normalisation") if isinstance(content, dict) else None
+    if isinstance(recorded, dict) and recorded.get("channel_order") in ("rgb", "bgr"):
+        return "bgr" if recorded["channel_order"] == "bgr" else "rgb"
+    return "bgr" if backbone.constructor.startswith("ir/") and not backbone.order_declared else None
