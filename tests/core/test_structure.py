@@ -33,7 +33,7 @@ OPTIONS = {
     "sample": {"--params", "--people", "--photos", "--scenes", "--seed", "--out"},
     "detect": {"--detector", "--device", "--json", "--draw"},
     "preprocess": {"--params"},
-    "train": {"--params"},
+    "train": {"--params", "--validate", "--models", "--checkpoint"},
     "evaluate": {"--params", "--split", "--checkpoint", "--output", "--aligned", "--device"},
     "export": {"--params"},
 }

@@ -32,7 +32,7 @@ def test_mobilefacenet_tells_people_apart_as_published(real_data, tmp_path):
     ]
     recogniser = Recogniser("mobilefacenet", 112, ["a", "b"]).eval()
     weights = str(real_data / "weights/mobilefacenet_foamliu.pt")
-    load_backbone_weights(recogniser.backbone, "mobilefacenet", 112, weights, tmp_path)
+    load_backbone_weights(recogniser.backbone, recogniser.spec, weights, tmp_path, strict=True)
     with torch.no_grad():
         unit, _ = recogniser.embed(torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2))
     people = np.repeat(np.arange(PEOPLE), PHOTOS).tolist()

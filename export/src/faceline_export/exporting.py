@@ -47,7 +47,7 @@ def export(processed: Path = Path("data/processed"), artifacts: Path = Path("art
             "mean": list(checkpoint["normalisation"]["mean"]),
             "std": list(checkpoint["normalisation"]["std"]),
             "model_name": checkpoint["model_name"],
-            "embedding_size": recogniser.head.in_features,
+            "embedding_size": recogniser.dim,
             "thresholds": _thresholds(metrics),
             "training_data_sha256": checkpoint["data_sha256"],
             "checkpoint_sha256": checkpoint_sha256,

@@ -101,14 +101,14 @@ class Feeding(lightning.LightningDataModule):
         position = self._position if training else _beginning
         augmentation = self.augmentation if training and self.augmentation.transforms else None
         loader: FaceLoader | FeatureLoader
+        assert self.trainer is not None
         if self.by_features:
             features = self._features(faces, augmentation, self.views if training else 1)
             loader = FeatureLoader(features, faces.labels, sampler, position)
         else:
             settings = self.parameters.dataset
-            loader = FaceLoader(
-                faces, sampler, position, augmentation, workers(settings.num_workers), settings.prefetch
-            )
+            count = workers(settings.num_workers, self.trainer.num_devices)
+            loader = FaceLoader(faces, sampler, position, augmentation, count, settings.prefetch)
         if training:
             self._loaders = [loader]
         return loader

@@ -20,13 +20,16 @@ from faceline_core.training.trainer import Precision
 _WITHOUT_EFFECT = ("run_name",)
 
 
-def run_key(parameters: StageParameters, train_data: str, val_data: str, precision: Precision) -> dict[str, Any]:
+def run_key(
+    parameters: StageParameters, recogniser: Recogniser, train_data: str, val_data: str, precision: Precision
+) -> dict[str, Any]:
     """What the weights depend on: a run goes on only where all of it is the same."""
     core = Path(faceline_core.__file__).parent
     packages = (Path(faceline_train.__file__).parent, core / "data", core / "models", core / "training")
     files = [Path(name) for name in (parameters.weights, parameters.ckpt_path) if name and Path(name).is_file()]
     return {
         "parameters": {name: value for name, value in parameters.as_dict().items() if name not in _WITHOUT_EFFECT},
+        "backbone": recogniser.spec.as_dict(),
         "data": [train_data, val_data],
         "files": [sha256_of(file) for file in files],
         "precision": precision,

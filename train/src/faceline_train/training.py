@@ -24,6 +24,7 @@ from faceline_core.training.resume import KeepProgress
 from faceline_core.training.trainer import Precision, build_trainer
 from faceline_train.augmentation import Augmentation
 from faceline_train.classifier import Classifier, DivergedError
+from faceline_train.compiling import compile_backbone
 from faceline_train.feeding import Feeding
 from faceline_train.handover import hand_over
 from faceline_train.lines import device_line, epoch_line, size_line
@@ -73,10 +74,12 @@ def train(
     shared = scratch or artifacts / ".scratch"
     precision = decide(recogniser, parameters.trainer, parameters.batch_size, shared / "precision.json")
     data = faces[0].sha256()
-    folder = scratch_folder(artifacts, "train", run_key(parameters, data, faces[1].sha256(), precision))
+    folder = scratch_folder(artifacts, "train", run_key(parameters, recogniser, data, faces[1].sha256(), precision))
     say("train", _faces_line(*faces))
 
     classifier = Classifier(recogniser, parameters, _face_weights(parameters, faces[0]), faces[0].describe)
+    if parameters.trainer.compile:
+        compile_backbone(recogniser)
     run = _Run(parameters, classifier, folder, data, on_epoch)
     trainer = run.trainer(precision)
     say("train", f"{size_line(recogniser)}, {device_line(trainer, precision)}, {loaded}")
