@@ -34,7 +34,8 @@ def measured(tmp_path_factory, write_processed, parameters_with):
     with torch.no_grad():
         recogniser(torch.from_numpy(read_faces(split.paths, 32)).permute(0, 3, 1, 2))
     artifacts = root / "artifacts"
-    save_checkpoint(artifacts / "checkpoints/best_model.pth", recogniser, epoch=1, best_val_acc=0.5, data_sha256="x")
+    trained = {"epoch": 1, "monitor": "val_acc", "best": 0.5, "data_sha256": "x"}
+    save_checkpoint(artifacts / "checkpoints/best_model.pth", recogniser, **trained)
     fars = [0.1, 0.01, 0.0001]
     parameters = parameters_with(faceline_evaluate.KEYS, {"evaluate.fars": fars, "evaluate.bootstrap": 30})
     return processed, artifacts, parameters, evaluate(parameters, processed, artifacts)

@@ -3,7 +3,6 @@
 import csv
 import os
 from collections import Counter
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ from faceline_core.models.recogniser import Recogniser
 from faceline_evaluate.__main__ import main
 from faceline_evaluate.devices import find_device
 from faceline_evaluate.prediction import candidates
-from faceline_evaluate.prediction.nearest import person_embeddings
+from faceline_evaluate.prediction.nearest import nearest, person_embeddings
 from faceline_evaluate.prediction.predicting import predict
 from faceline_evaluate.prediction.rows import COLUMNS, as_text
 
@@ -144,17 +143,35 @@ def test_fewer_than_five_people_leave_columns_empty(tmp_path, capsys):
     assert {row["person"], row["person_2"]} == {"Ana", "Bo"}
     assert float(row["probability"]) + float(row["probability_2"]) == pytest.approx(1, abs=2e-6)
     assert [row[name] for name in ("person_3", "probability_5", "nearest_person", "similarity")] == [""] * 4
-    assert "note: the checkpoint holds no embeddings of its people" in capsys.readouterr().out
+    assert f"note: {path} holds no embeddings of its people" in capsys.readouterr().out
 
 
-def test_whose_embeddings_similarity_is_taken_to():
-    kept, rows = torch.tensor([[3.0, 4.0], [0.0, 2.0]]), torch.tensor([[1.0, 2.0, 0.0], [0.0, 0.0, 5.0]])
-    recogniser = SimpleNamespace(head=SimpleNamespace(weight=rows))
+def test_whose_embeddings_similarity_is_taken_to(tmp_path):
+    kept = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
+    recogniser = Recogniser("mobilenet_v3_small", SIZE, PEOPLE, head="arcface").eval()
     means = person_embeddings(recogniser, {"head": "arcface", "person_embeddings": kept})
     assert means.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 1]]
-    columns = person_embeddings(recogniser, {"head": "arcface", "person_embeddings": None})
-    assert columns.tolist() == [[1, 0], [1, 0], [0, 1]]
     assert person_embeddings(recogniser, {"head": "softmax"}) is None
+    with torch.no_grad():
+        recogniser.head.weight *= 3
+    save_checkpoint(tmp_path / "margin.pth", recogniser, **TRAINED)
+    write_faces(tmp_path / "faces", 3)
+    predict(tmp_path / "faces", tmp_path / "margin.pth", tmp_path / "out.csv")
+    for row in rows_of(tmp_path / "out.csv"):
+        face = torch.from_numpy(cv2.imread(row["file"])[:, :, ::-1].copy()).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            feature = recogniser.features(face)[0].double().numpy()
+        columns = recogniser.head.weight.detach().double().numpy().T
+        cosines = columns @ feature / np.linalg.norm(columns, axis=1) / np.linalg.norm(feature)
+        assert row["nearest_person"] == row["person"] == as_text(PEOPLE[cosines.argmax()]), "logits are s * cosine"
+        assert float(row["similarity"]) == pytest.approx(cosines.max(), abs=5e-5)
+
+
+def test_nobody_is_like_a_person_without_training_faces():
+    faces = torch.nn.functional.normalize(torch.tensor([[-1.0, -0.1], [0.0, 1.0]]), dim=1)
+    cosines, whose = nearest(faces, torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]))
+    assert whose.tolist() == [2, 2]
+    assert cosines.tolist() == pytest.approx([-0.0995, 1], abs=1e-4)
 
 
 def test_an_earlier_table_stays_where_the_run_is_stopped(checkpoint, tmp_path, monkeypatch, capsys):

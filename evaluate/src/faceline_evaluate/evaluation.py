@@ -79,7 +79,7 @@ def evaluate(
     if people.known is not None:
         metrics[name] = classification(people.known.labels, seen[name].probabilities, people.known.classes)
         metrics[name] |= {"verification": figures[name]} if name in figures else {}
-    metrics["checkpoint"] = {"sha256": sha256_of(file), "epoch": content["epoch"]} | _best(content)
+    metrics["checkpoint"] = {"sha256": sha256_of(file)} | {key: content[key] for key in ("epoch", "monitor", "best")}
     if people.unknown:
         metrics["unseen"] = figures["unseen"]
         metrics["unseen_val"] = {key: value for key, value in figures["unseen_val"].items() if key != "vr"}
@@ -105,13 +105,6 @@ def _comparable(split: Split) -> bool:
 
 def _verification(split: Split, seen: Recognised, parameters: StageParameters) -> Verification:
     return Verification(split, seen.embeddings, parameters.evaluate.max_faces, parameters.seed)
-
-
-def _best(content: dict[str, Any]) -> dict[str, Any]:
-    """The figure that the checkpoint was chosen by."""
-    if "monitor" in content:
-        return {"monitor": content["monitor"], "best": content["best"]}
-    return {"best_val_acc": content["best_val_acc"]}
 
 
 def _write_known(folder: Path, name: str, split: Split, seen: Recognised) -> None:

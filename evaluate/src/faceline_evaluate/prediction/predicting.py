@@ -18,7 +18,7 @@ from faceline_core.stage.progress import say
 from faceline_evaluate.devices import find_device
 from faceline_evaluate.prediction.candidates import Candidate, aligned_faces, faces_of_photos, turned_away
 from faceline_evaluate.prediction.listing import described, list_photos
-from faceline_evaluate.prediction.nearest import person_embeddings
+from faceline_evaluate.prediction.nearest import nearest, person_embeddings
 from faceline_evaluate.prediction.rows import COLUMNS, TOP, nearest_cells, people_cells, place_cells
 
 _BATCH = 64
@@ -60,7 +60,7 @@ def predict(
         say("evaluate", f"note: skipped what is no photo: {described(listing.skipped)}")
     gallery = person_embeddings(recogniser, content)
     if gallery is None:
-        say("evaluate", "note: the checkpoint holds no embeddings of its people: similarity stays empty. Train again")
+        say("evaluate", f"note: {checkpoint} holds no embeddings of its people, as best_model.pth does: no similarity")
     if parameters is None:
         candidates = aligned_faces(listing.photos, size)
     else:
@@ -105,10 +105,11 @@ def _rows(
     with torch.inference_mode():
         probabilities, unit, _ = recogniser.recognise(images.to(device))
         best = probabilities.topk(min(TOP, len(names)), dim=1)
-        nearest = None if gallery is None else (unit @ gallery.to(device).T).max(dim=1)
+        alike = None if gallery is None else nearest(unit, gallery.to(device))
     for position, index in enumerate(crops):
         who = [names[label] for label in best.indices[position].tolist()]
         rows[index] |= people_cells(best.values[position].tolist(), who)
-        if nearest is not None:
-            rows[index] |= nearest_cells(names[int(nearest.indices[position])], float(nearest.values[position]))
+        if alike is not None:
+            cosines, whose = alike
+            rows[index] |= nearest_cells(names[int(whose[position])], float(cosines[position]))
     return rows
