@@ -24,7 +24,8 @@ from faceline_core.stage.files import replaced_folder
 from faceline_core.stage.progress import say
 from faceline_train.classifier import Classifier
 
-_FACES_A_PERSON = 20
+_FACES_A_PERSON, _FACES = 20, 20_000
+"""The most faces of a person, and about the most of all, that the mean embeddings are made of."""
 _BATCH = 64
 
 
@@ -47,11 +48,12 @@ def hand_over(
     final = {**describe(recogniser), "state_dict": recogniser.state_dict(), **state(), "resume": resume}
     write_checkpoint(checkpoints / "final_model.pth", final)
     _make_whole(checkpoints, recogniser)
-    best, content = load_recogniser(checkpoints / "best_model.pth")
-    best.to(trainer.strategy.root_device)
-    content["person_embeddings"] = person_embeddings(best, faces, trainer.strategy.root_device)
-    write_checkpoint(checkpoints / "best_model.pth", content)
-    save_head(checkpoints / "head.pth", best.cpu())
+    for name in ("final_model.pth", "best_model.pth"):
+        trained, content = load_recogniser(checkpoints / name)
+        trained.to(trainer.strategy.root_device)
+        content["person_embeddings"] = person_embeddings(trained, faces, trainer.strategy.root_device)
+        write_checkpoint(checkpoints / name, content)
+    save_head(checkpoints / "head.pth", trained.cpu())
     for name in ("checkpoints", "train"):
         with replaced_folder(artifacts / name) as beside:
             shutil.copytree(folder / name, beside, dirs_exist_ok=True)
@@ -67,23 +69,24 @@ def _make_whole(folder: Path, recogniser: Recogniser) -> None:
     """Adds the backbone to the checkpoints of a run in which it was frozen, and saved with none of them."""
     if not recogniser.frozen:
         return
-    for path in folder.glob("*.pth"):
+    for path in set(folder.glob("*.pth")) - {folder / "head.pth"}:
         content = read_checkpoint(path)
         write_checkpoint(path, content | {"state_dict": {**recogniser.state_dict(), **content["state_dict"]}})
 
 
 @torch.inference_mode()
 def person_embeddings(recogniser: Recogniser, faces: FaceSet, device: torch.device) -> Tensor:
-    """Whom a face is most like: (C, D) unit float32, the mean embedding of each known person's first 20 faces.
+    """Whom a face is most like: (C, D) unit float32, the mean embedding of each known person's first faces.
 
     A margin head's columns are just that, learnt, and are taken as they are.
     """
     if recogniser.head_name != "softmax":
         return torch.nn.functional.normalize(recogniser.head.weight.detach().float(), dim=0).T.contiguous().cpu()
+    most = max(1, min(_FACES_A_PERSON, _FACES // len(faces.classes)))
     chosen: list[int] = []
     taken = [0] * len(faces.classes)
     for index, label in enumerate(faces.labels):
-        if taken[label] < _FACES_A_PERSON:
+        if taken[label] < most:
             taken[label] += 1
             chosen.append(index)
     sums = torch.zeros(len(faces.classes), recogniser.dim)
