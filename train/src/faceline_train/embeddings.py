@@ -1,6 +1,7 @@
 """A frozen backbone runs once: its features of every face, kept on disk, and batches of them."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -60,12 +61,13 @@ def features_of(
                 )
             found.flush()
             del found
+    os.utime(path)
     return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
 
 
 def forget_others(folder: Path, keep: int) -> None:
     """Of the features kept in `folder`, leaves the `keep` files that were used last."""
-    files = sorted(folder.glob("*.npy"), key=lambda file: file.stat().st_atime_ns, reverse=True)
+    files = sorted(folder.glob("*.npy"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
     for file in files[keep:]:
         file.unlink(missing_ok=True)
 
@@ -96,7 +98,7 @@ class FeatureLoader:
         batches: EpochBatches,
         position: Callable[[], tuple[int, int]],
     ):
-        self.features = [torch.from_numpy(np.array(view)) for view in features]
+        self.features = features
         self.labels = torch.tensor(labels)
         self.batches, self.position = batches, position
 
@@ -104,14 +106,14 @@ class FeatureLoader:
         return len(self.batches)
 
     def reset_waited(self) -> None:
-        """Nothing is waited for: all features are in memory."""
+        """Nothing is waited for."""
 
     def __iter__(self) -> Iterator[Batch]:
         epoch, done = self.position()
         features = self.features[epoch % len(self.features)]
         for indices, share in self.batches.shares(epoch, done):
             chosen = torch.as_tensor(indices)
-            yield Batch(features[chosen], self.labels[chosen], chosen, torch.tensor(share))
+            yield Batch(torch.from_numpy(features[indices]), self.labels[chosen], chosen, torch.tensor(share))
 
 
 def _run(recogniser: Recogniser, images: torch.Tensor, device: torch.device, precision: Precision) -> NDArray[Any]:
