@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import shlex
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -460,6 +462,28 @@ def test_the_values_of_a_trial_are_those_that_it_trains_with(tmp_path):
         assert parameters.trainer.devices == 1
         assert parameters.run_name is None
         assert parameters.logging.loggers == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--help"], "usage: faceline-train tune"),
+        ([], "[tune] error: params.yaml: optuna.search_spaces.lrr is no parameter; did you mean lr"),
+        (["--trials", "0"], "faceline-train tune: error: argument --trials: should be 1 or more, found 0"),
+    ],
+)  # fmt: skip
+def test_the_command_line_answers_before_anything_heavy_is_loaded(tmp_path, arguments, says):
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text().replace("    lr: {distribution", "    lrr: {distribution"))
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "faceline_train", "tune", *arguments],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={"PYTHONPATH": ":".join(str(PARAMS.parent / name / "src") for name in ("core", "train"))},
+    )  # fmt: skip
+    told = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("import time:")]
+    assert any(line.startswith(says) for line in told)
+    assert "Traceback" not in done.stderr
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert loaded & {"torch", "numpy", "lightning", "optuna", "sqlalchemy", "matplotlib"} == set()
 
 
 class PrunesTheSecond(optuna.pruners.BasePruner):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_WIDE = 30  # largest over smallest value from which on the axis is logarithmic
 _BLUE, _GREY, _RED = "#2a6fb0", "#8c8c8c", "#c44536"
 
 
@@ -25,11 +26,11 @@ def draw_history(path: Path, trials: Sequence[FrozenTrial], places: Mapping[int,
     pruned = [trial for trial in trials if trial.state == TrialState.PRUNED and trial.value is not None]  # None is NaN
     failed = [places[trial.number] for trial in trials if "reason" in trial.user_attrs]
     if finished:
-        at, values = [places[trial.number] for trial in finished], [float(trial.value) for trial in finished]
-        best = list(accumulate(values, max if settings.direction == "maximize" else min))
+        at, reached = [places[trial.number] for trial in finished], [float(trial.value) for trial in finished]
+        best = list(accumulate(reached, max if settings.direction == "maximize" else min))
         last = max(places[trial.number] for trial in trials)
         axes.step([*at, last], [*best, best[-1]], where="post", color=_BLUE, linewidth=1.5, label="best so far")
-        axes.scatter(at, values, color=_BLUE, s=28, zorder=3, label=f"finished ({len(finished)})")
+        axes.scatter(at, reached, color=_BLUE, s=28, zorder=3, label=f"finished ({len(finished)})")
     if pruned:
         axes.scatter(
             [places[trial.number] for trial in pruned],
@@ -40,11 +41,12 @@ def draw_history(path: Path, trials: Sequence[FrozenTrial], places: Mapping[int,
             zorder=3,
             label=f"pruned ({len(pruned)}), at its last epoch",
         )
+    values = [float(trial.value) for trial in (*finished, *pruned)]
+    if values and 0 < min(values) * _WIDE < max(values):
+        axes.set_yscale("log")  # a loss that all but diverged would flatten the others
     if failed:
-        low = axes.get_ylim()[0]
-        axes.scatter(
-            failed, [low] * len(failed), color=_RED, marker="x", s=28, zorder=3, label=f"failed ({len(failed)})"
-        )
+        floor = [axes.get_ylim()[0]] * len(failed)
+        axes.scatter(failed, floor, color=_RED, marker="x", s=28, zorder=3, label=f"failed ({len(failed)})")
     axes.set_title(f"Study {settings.study_name}: {len(trials)} trials", loc="left")
     axes.set_xlabel("trial")
     axes.set_ylabel(f"{settings.metric} ({'higher' if settings.direction == 'maximize' else 'lower'} is better)")

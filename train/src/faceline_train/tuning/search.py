@@ -52,7 +52,7 @@ def search(
     train: Train,
     n_trials: int | None = None,
     artifacts: Path = Path("artifacts"),
-    grace: int = 90,
+    grace: int | None = None,
 ) -> optuna.Study:
     """Runs trials until the study of params.yaml has as many as it should, and writes its report.
 
@@ -63,7 +63,7 @@ def search(
         n_trials: of the study in all, earlier calls and other processes included; None is optuna.n_trials.
         artifacts: the folder to write tune/ to.
         grace: seconds without a sign of life after which the process of a trial is taken for dead, and the trial is
-            done again; the same for all that work on a study.
+            done again; the same for all that work on a study. None is 90, and 30 where the study is a file here.
 
     Returns:
         The study.
@@ -75,6 +75,8 @@ def search(
     parameters = check_values(values, source)
     _check(parameters, source)
     check_spaces(parameters.optuna.search_spaces, values, source)
+    if grace is None:
+        grace = 30 if parameters.optuna.storage is None else 90
     store = Store(parameters.optuna.storage, artifacts / "tune", grace)
     with _quiet_optuna(), store.answering():
         study = store.open(
