@@ -2,48 +2,30 @@
 
 import re
 import shutil
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import optuna
-import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from faceline_core.errors import FacelineError
-from faceline_core.parameters.reading import StageParameters, check_values
+from faceline_core.parameters.reading import check_values
 from faceline_core.parameters.schema import Parameters
 from faceline_core.stage.progress import say
-from faceline_train import KEYS
-from faceline_train.classifier import DivergedError
 from faceline_train.metrics import check_logged
-from faceline_train.tuning.report import best_row, drawn_line, outcome_line, positions, write_report, write_table
+from faceline_train.tuning.report import outcome_line, positions, write_report, write_table
 from faceline_train.tuning.sampling import SamplerByTrial, build_pruner
-from faceline_train.tuning.spaces import check_spaces, suggest, with_changes
+from faceline_train.tuning.spaces import check_spaces, with_changes
 from faceline_train.tuning.store import Store, counts, define, first_number, requeue
+from faceline_train.tuning.trial import Common, Train, TrialError, value_of
 
-_NEWS = 30  # seconds between two lines about a trial that is under way
 _ONE_DEVICE = {"trainer.devices": 1, "trainer.num_nodes": 1, "trainer.strategy": "auto"}
 _QUIET = {"logging.refresh_rate": 0, "logging.loggers": [], "run_name": None, "checkpoint.save_top_k": 0}
-
-
-class TrialError(FacelineError):
-    """A trial failed by its own values; others need not."""
-
-
-class Trained(Protocol):
-    """What a training returns: a row an epoch, of `epoch` and the logged metrics."""
-
-    history: list[dict[str, float]]
-
-
-Train = Callable[..., Trained]
-"""faceline_train.training.train: (parameters, artifacts=folder, on_epoch=function, scratch=folder) -> Trained."""
 
 
 def search(
@@ -85,40 +67,33 @@ def search(
             SamplerByTrial(parameters.seed),
             build_pruner(parameters),
         )
-        total = n_trials or parameters.optuna.n_trials
-        trials = _Trials(
-            study, parameters, with_changes(values, _ONE_DEVICE | _QUIET), source, train, artifacts, total, grace
+        common = Common(
+            with_changes(values, _ONE_DEVICE | _QUIET),
+            source,
+            parameters.optuna,
+            train,
+            artifacts / "tune/train.log",
+            artifacts / ".scratch",
         )
+        total = n_trials or parameters.optuna.n_trials
         done = sum(map(counts, study.get_trials(deepcopy=False)))
         say("tune", f"study {study.study_name} in {store.name}: {done} of {total} trials are done")
-        say("tune", f"what the trainings say goes to {trials.log}")
-        trials.run()
+        say("tune", f"what the trainings say goes to {common.log}")
+        _Trials(study, common, total, grace).run()
         write_report(study, parameters.optuna, artifacts / "tune")
     return study
 
 
 class _Trials:
-    def __init__(
-        self,
-        study: optuna.Study,
-        parameters: Parameters,
-        values: dict[str, Any],
-        source: object,
-        train: Train,
-        artifacts: Path,
-        total: int,
-        grace: int,
-    ):
-        self.study, self.settings, self.values, self.source = study, parameters.optuna, values, source
-        self.train, self.total, self.grace = train, total, grace
-        self.folder, self.log, self.shared = artifacts / "tune", artifacts / "tune/train.log", artifacts / ".scratch"
+    def __init__(self, study: optuna.Study, common: Common, total: int, grace: int):
+        self.study, self.common, self.total, self.grace = study, common, total, grace
         name = re.sub(r"[^\w.-]", "_", study.study_name)
-        digest = sha256(f"{self.settings.storage} {study.study_name}".encode()).hexdigest()[:8]
-        self.scratch = self.shared / f"tune-{name}-{digest}"
+        digest = sha256(f"{common.settings.storage} {study.study_name}".encode()).hexdigest()[:8]
+        self.scratch = common.shared / f"tune-{name}-{digest}"
         self.first = True
 
     def run(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.common.log.parent.mkdir(parents=True, exist_ok=True)
         waiting = False
         while True:
             self._clear()
@@ -157,7 +132,8 @@ class _Trials:
             nonlocal number, given_up
             number = trial.number
             try:
-                return self._value_of(trial)
+                folder = self.scratch / f"trial-{first_number(self._frozen(number))}"
+                return value_of(trial, self.common, folder, f"trial {self._place(number)}", self.first)
             except optuna.exceptions.UpdateFinishedTrialError:
                 given_up = True
                 raise
@@ -171,71 +147,18 @@ class _Trials:
                 gc_after_trial=True,
             )
         except KeyboardInterrupt:
-            if number >= 0:
-                requeue(self.study, self._frozen(number))
+            if number >= 0 and (stopped := self._frozen(number)).state == TrialState.FAIL and not counts(stopped):
+                requeue(self.study, stopped)
             raise
         except ValueError:  # Optuna's, of a trial that is not running any more
             if not given_up:
                 raise
-            say(
-                "tune",
-                f"trial {self._place(number)} gave no sign for {self.grace} s, and another process does it again",
-            )
+            say("tune", f"trial {self._place(number)} gave no sign for {self.grace} s: another process does it again")
         self.first = False
 
-    def _value_of(self, trial: optuna.Trial) -> float:
-        drawn = suggest(trial, self.settings.search_spaces)
-        trial.set_user_attr("values", drawn)
-        began = time.monotonic()
-        try:
-            history = self._train_one(trial, drawn)
-            row = best_row(history, self.settings.metric, self.settings.direction)
-            if row is None:
-                raise TrialError(f"{self.settings.metric} is NaN in every epoch")
-        except FacelineError as error:
-            if isinstance(error, TrialError) or not self.first:
-                trial.set_user_attr("reason", str(error))
-            raise
-        finally:
-            trial.set_user_attr("seconds", round(time.monotonic() - began, 1))
-        trial.set_user_attr("epoch", int(row["epoch"]))
-        return row[self.settings.metric]
-
-    def _train_one(self, trial: optuna.Trial, drawn: dict[str, Any]) -> list[dict[str, float]]:
-        try:
-            parameters = StageParameters(check_values(with_changes(self.values, drawn), self.source), KEYS)
-        except FacelineError as error:
-            raise TrialError(str(error)) from None
-        on_epoch = self._reporter(trial, parameters.epochs)
-        folder = self.scratch / f"trial-{first_number(self._frozen(trial.number))}"
-        with self.log.open("a", buffering=1, encoding="utf-8") as log, redirect_stdout(log):
-            say("tune", f"trial {self._place(trial.number)}  {drawn_line(drawn)}")
-            try:
-                return self.train(parameters, artifacts=folder, on_epoch=on_epoch, scratch=self.shared).history
-            except DivergedError as error:
-                raise TrialError(str(error).split(". ")[0]) from None  # the rest is advice for a single run
-            except torch.OutOfMemoryError:
-                raise TrialError("the device has too little memory for it") from None
-
-    def _reporter(self, trial: optuna.Trial, epochs: int) -> Callable[[int, dict[str, float]], None]:
-        metric, console, told = self.settings.metric, sys.stdout, time.monotonic()
-
-        def on_epoch(epoch: int, logged: dict[str, float]) -> None:
-            nonlocal told
-            trial.report(logged[metric], epoch)
-            if time.monotonic() - told >= _NEWS:
-                told = time.monotonic()
-                line = f"trial {self._place(trial.number)}  epoch {epoch}/{epochs}  {metric} {logged[metric]:.4g}"
-                with redirect_stdout(console):
-                    say("tune", line)
-            if epoch < epochs and trial.should_prune():
-                raise optuna.TrialPruned
-
-        return on_epoch
-
     def _announce(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        say("tune", f"trial {self._place(trial.number)}  {outcome_line(study, trial, self.settings)}")
-        write_table(study, self.settings, self.folder / "trials.csv")
+        say("tune", f"trial {self._place(trial.number)}  {outcome_line(study, trial, self.common.settings)}")
+        write_table(study, self.common.settings, self.common.log.parent / "trials.csv")
 
     def _place(self, number: int) -> str:
         return f"{positions(self.study)[number]}/{self.total}"
