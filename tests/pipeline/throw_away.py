@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 SMALL = {
     "img_size": 64,
     "epochs": 1,
-    "batch_size": 16,
+    "batch_size": 8,
     "lr": 0.002,
     "sample": {"people": 6, "photos": 8, "scenes": 2},
     "preprocess": {"unseen_identities": 0.34, "val_ratio": 0.15, "test_ratio": 0.3},

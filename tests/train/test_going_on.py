@@ -48,7 +48,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
 
 def test_within_a_long_epoch_a_run_goes_on_from_a_step(run, stop_at_step, stopped, weights_of, assert_same, rows_of):
     """Stopped at the sixth of eight steps of the first epoch, with a state kept after every step."""
-    changes = {"epochs": 2, "batch_size": 2, "model_name": "resnet18", "trainer__checkpoint_minutes": 1e-9}
+    changes = {"epochs": 2, "batch_size": 2, "trainer__checkpoint_minutes": 1e-9}
     whole = run("whole", **changes)
     steps = stop_at_step(6)
     with pytest.raises(stopped):

@@ -83,7 +83,7 @@ def test_two_processes_end_in_the_weights_of_one(parameters, launcher, changes, 
     assert_same(weights_of(first, "best_model.pth"), weights_of(second, "best_model.pth"), atol=1e-5)
     for row, other in zip(rows_of(first), rows_of(second), strict=True):
         for name in ("train_loss", "train_acc", "train_f1", "val_loss", "val_acc", "val_f1", "lr"):
-            assert row[name] == pytest.approx(other[name], abs=1e-5), name
+            assert row[name] == pytest.approx(other[name], rel=1e-5, abs=1e-5), name
     assert not list((second / ".scratch").glob("train-*"))
 
 
