@@ -7,6 +7,7 @@ import torch
 
 from faceline_core.errors import FacelineError
 from faceline_core.models.checkpoint import load_recogniser
+from faceline_core.models.recogniser import Recogniser
 from faceline_train.classifier import Classifier
 
 
@@ -29,6 +30,7 @@ from faceline_train.classifier import Classifier
         ({"trainer__strategy": "dpp"}, "trainer.strategy: dpp is unknown; did you mean ddp"),
         ({"trainer__precision": 16}, "trainer.precision: 16 needs a GPU"),
         ({"trainer__accelerator": "tpu"}, "sees no TPU"),
+        ({"trainer__sync_batchnorm": True}, "trainer.sync_batchnorm: true needs GPUs"),
         ({"trainer__val_check_interval": 50}, "val_check_interval"),
     ],
 )
@@ -90,11 +92,48 @@ def test_a_nan_is_told_with_its_part_step_and_faces(run, nan_at_step):
 
 def test_a_batch_with_a_nan_is_left_out_and_counted(run, nan_at_step, weights_of, rows_of, capsys):
     seen = nan_at_step(2, 5)
-    artifacts = run(epochs=2, loss__on_nan="skip")
+    artifacts = run(epochs=2, loss__on_nan="skip", head="adaface")
     assert seen == [False, True, False, False, True, False]
     assert all(tensor.isfinite().all() for tensor in weights_of(artifacts).values())
     assert all(row["train_loss"] == row["train_loss"] for row in rows_of(artifacts))
     assert "2 batches left out (NaN)" in capsys.readouterr().out
+
+
+def test_a_nan_within_the_network_does_not_stay_in_its_statistics(run, monkeypatch, weights_of):
+    """Where it begins before the first BatchNorm."""
+    original, seen = Recogniser.features, []
+
+    def features(self, images):
+        if not self.training:
+            return original(self, images)
+        seen.append(len(images))
+        return original(self, images.float() * float("nan") if len(seen) == 2 else images)
+
+    monkeypatch.setattr(Recogniser, "features", features)
+    artifacts = run(epochs=2, loss__on_nan="skip")
+    assert all(tensor.isfinite().all() for tensor in weights_of(artifacts).values())
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"WORLD_SIZE": "4"}, "4 processes were started, and 1 on each of 1 machines are asked for"),
+        ({"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1"}, "2 processes were started"),
+    ],
+)
+def test_processes_that_were_not_asked_for_are_told(run, monkeypatch, environment, message):
+    """They would each train for themselves, into one folder."""
+    torchrun = {
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "GROUP_RANK": "0",
+        "TORCHELASTIC_RUN_ID": "x",
+        "MASTER_ADDR": "localhost",
+    }
+    for name, value in {**torchrun, "MASTER_PORT": "1", **environment}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(FacelineError, match=message):
+        run(epochs=1)
 
 
 def test_people_with_few_faces_weigh_as_much_as_others(run, processed):

@@ -69,6 +69,15 @@ def test_other_parameters_do_not_go_on_where_another_run_was(run, stop_at_step, 
     assert "goes on" not in capsys.readouterr().out
 
 
+def test_what_changes_no_weight_does_not_start_a_run_anew(run, stop_at_step, stopped, capsys):
+    stop_at_step(5)
+    with pytest.raises(stopped):
+        run(epochs=3)
+    run(epochs=3, trainer__fast_dev_run=True)
+    run(epochs=3, dataset__cache="none", logging__refresh_rate=5, run_name="again")
+    assert "goes on where it was stopped" in capsys.readouterr().out
+
+
 def test_a_checkpoint_that_is_named_is_trained_on_from(run, weights_of, assert_same, rows_of, capsys):
     changes = {"scheduler__name": "cosine", "scheduler__total_steps": 12}
     whole = run("whole", epochs=4, **changes)
@@ -92,6 +101,14 @@ def test_of_a_checkpoint_the_weights_alone(run, weights_of, rows_of):
     assert not torch.equal(
         weights_of(head)["backbone.features.0.0.weight"], weights_of(source)["backbone.features.0.0.weight"]
     )
+
+
+def test_a_file_of_another_training_is_told(run, tmp_path):
+    path = tmp_path / "foreign.ckpt"
+    torch.save({"pytorch-lightning_version": "2.0.0", "state_dict": {"net.weight": torch.ones(2)}, "epoch": 3}, path)
+    for only_weights in (True, False):
+        with pytest.raises(FacelineError, match=r"was not written by Faceline\. Take its backbone alone with weights"):
+            run(ckpt_path=str(path), only_weights_load=only_weights, freeze_ratio=True)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,8 @@ class Classifier(lightning.LightningModule):
         self.skipped = 0
         self._resumed_schedule: dict[str, Any] | None = None
         self._steps = 0
-        self._dropped = False
+        self._dropped = self._poisoned = False
+        self._remembered: list[Tensor] = []
         self.register_buffer("face_weights", face_weights, persistent=False)
         # "disable" would be quicker, but torchmetrics 1.9 then forgets the weights
         self.train_loss, self.val_loss = MeanMetric(nan_strategy="error"), MeanMetric(nan_strategy="error")
@@ -62,6 +63,7 @@ class Classifier(lightning.LightningModule):
         return batch.images if batch.images.ndim == 2 else self.recogniser.features(batch.images)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
+        self._remember_statistics()
         features = self.features(batch)
         logits = self.recogniser.classify(features, batch.labels).float()
         losses = F.cross_entropy(
@@ -79,6 +81,11 @@ class Classifier(lightning.LightningModule):
                 logits = self.recogniser.classify(features)
         self.train_metrics.update(logits.detach(), batch.labels)
         return loss * batch.share
+
+    def on_after_backward(self) -> None:
+        if self._poisoned:  # a NaN would stay in a running mean for good
+            torch._foreach_copy_(self._statistics(), self._remembered)
+            self._poisoned = False
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         if self._dropped:
@@ -119,7 +126,10 @@ class Classifier(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         settings = self.settings
-        optimizer = build_optimizer(self.recogniser.backbone, [self.recogniser.head], settings.lr, settings.optimizer)
+        fused = self.trainer.precision == "32-true" or not settings.trainer.gradient_clip_val
+        optimizer = build_optimizer(
+            self.recogniser.backbone, [self.recogniser.head], settings.lr, settings.optimizer, fused
+        )
         steps = int(self.trainer.estimated_stepping_batches)
         self.schedule = Schedule(optimizer, settings.lr, settings.scheduler, steps)
         if self._resumed_schedule is not None:
@@ -149,6 +159,15 @@ class Classifier(lightning.LightningModule):
         run = (self.settings.seed * 100_003 + self.current_epoch) * 1_009 + batches_done
         torch.manual_seed(run * 997 + self.global_rank)
 
+    def _statistics(self) -> list[Tensor]:
+        """What a pass in training mode moves: BatchNorm's running statistics, and those of AdaFace."""
+        return [buffer for buffer in self.recogniser.buffers() if buffer.is_floating_point()]
+
+    def _remember_statistics(self) -> None:
+        """Before each batch of a run that leaves batches out."""
+        if self.settings.loss.on_nan == "skip":
+            self._remembered = [buffer.clone() for buffer in self._statistics()]
+
     def _finite(self, loss: Tensor) -> bool:
         finite = torch.isfinite(loss.detach())
         if self.trainer.world_size > 1:  # the gradients of all become those of one
@@ -158,7 +177,7 @@ class Classifier(lightning.LightningModule):
     def _on_diverged(self, loss: float, batch: Batch, index: int) -> None:
         if self.settings.loss.on_nan == "skip":
             self.skipped += 1
-            self._dropped = True
+            self._dropped = self._poisoned = True
             return
         raise DivergedError(
             f"the identity loss is {loss} in epoch {self.current_epoch + 1}, step {index + 1} (faces "

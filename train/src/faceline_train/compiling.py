@@ -7,18 +7,20 @@ import torch
 from faceline_core.errors import FacelineError
 from faceline_core.models.recogniser import Recogniser
 
-_COMPILERS = ("g++", "clang++", "c++")
+_COMPILERS = {"CPU": ("g++", "clang++", "c++"), "GPU": ("gcc", "clang", "cc")}
 
 
 def compile_backbone(recogniser: Recogniser) -> None:
     """Lets torch.compile take over the backbone, in place; names in state dicts stay. It works at the first step.
 
     Raises:
-        FacelineError: where the code would run on the CPU and there is no C++ compiler to build it with.
+        FacelineError: where there is no compiler to build the code with, C++ for a CPU, C for a GPU's launcher.
     """
-    if not torch.cuda.is_available() and not any(map(shutil.which, _COMPILERS)):
+    device = "GPU" if torch.cuda.is_available() else "CPU"
+    compilers = _COMPILERS[device]
+    if not any(map(shutil.which, compilers)):
         raise FacelineError(
-            f"trainer.compile: true needs a C++ compiler on a CPU, and none of {', '.join(_COMPILERS)} is there. "
-            "Install g++, or set trainer.compile: false"
+            f"trainer.compile: true needs a compiler on a {device}, and none of {', '.join(compilers)} is there. "
+            f"Install {compilers[0]}, or set trainer.compile: false"
         )
     recogniser.backbone.compile()

@@ -58,8 +58,6 @@ class Feeding(lightning.LightningDataModule):
         plain = not augmentation.transforms
         self.views = 1 if plain else parameters.augment.views
         self.by_features = parameters.trainer.reuse_embeddings and recogniser.frozen and self.views > 0
-        how = "none" if self.by_features else parameters.dataset.cache
-        self.train_faces, self.val_faces = (cached(part, how, parameters.img_size, shared / "faces") for part in faces)
         self._loaders: list[FaceLoader | FeatureLoader] = []
 
     def waited(self) -> float:
@@ -70,18 +68,24 @@ class Feeding(lightning.LightningDataModule):
         return waited
 
     def train_dataloader(self) -> Iterable[Batch]:
-        sampler = self._sampler(self.train_faces, training=True)
+        faces = self._decoded(self.faces[0])
+        sampler = self._sampler(faces, training=True)
         interval, batches = self.parameters.trainer.val_check_interval, len(sampler)
         if isinstance(interval, int) and interval > batches:
             raise FacelineError(
                 f"trainer.val_check_interval: {interval} batches, but an epoch has {batches}. Lower it, or set 1.0"
             )
         if self.trainer is not None and self.trainer.is_global_zero:
-            self._draw_first_batch(sampler)
-        return self._loader(self.train_faces, sampler, training=True)
+            self._draw_first_batch(faces, sampler)
+        return self._loader(faces, sampler, training=True)
 
     def val_dataloader(self) -> Iterable[Batch]:
-        return self._loader(self.val_faces, self._sampler(self.val_faces, training=False), training=False)
+        faces = self._decoded(self.faces[1])
+        return self._loader(faces, self._sampler(faces, training=False), training=False)
+
+    def _decoded(self, faces: FaceSet) -> FaceSet:
+        how = "none" if self.by_features else self.parameters.dataset.cache
+        return cached(faces, how, self.parameters.img_size, self.shared / "faces")
 
     def _sampler(self, faces: FaceSet, training: bool) -> EpochBatches:
         assert self.trainer is not None
@@ -129,16 +133,18 @@ class Feeding(lightning.LightningDataModule):
         forget_others(folder, _KEPT_FEATURES)
         return features
 
-    def _draw_first_batch(self, sampler: EpochBatches) -> None:
+    def _draw_first_batch(self, faces: FaceSet, sampler: EpochBatches) -> None:
         """The faces of the first batch as the network sees them, into first_batch.png."""
         indices, _ = next(sampler.shares(0))
         chosen = [int(index) for index in indices[:_SHEET]]
-        faces = np.stack([self.augmentation(self.train_faces.face(index), 0, index) for index in chosen])
-        captions = [self.train_faces.classes[self.train_faces.labels[index]] for index in chosen]
+        pictures = np.stack([self.augmentation(faces.face(index), 0, index) for index in chosen])
+        captions = [faces.classes[faces.labels[index]] for index in chosen]
         path = self.folder / "first_batch.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        contact_sheet(path, faces, captions)
-        say("train", f"the first batch as the network sees it -> {path}")
+        contact_sheet(path, pictures, captions)
+        say(
+            "train", f"the first batch as the network sees it -> {path} (with the other outputs when the run has ended)"
+        )
 
 
 def _beginning() -> tuple[int, int]:

@@ -40,12 +40,14 @@ def decide(recogniser: Recogniser, settings: Trainer, batch_size: int, memory: P
     if settings.precision != "auto":
         return settings.precision
     cuda = torch.cuda.is_available() and settings.accelerator != "cpu"
+    if not cuda and settings.accelerator != "cpu" and torch.backends.mps.is_available():
+        return 32  # on Apple's GPU nobody has measured
     if processes(settings) > 1:
         return _of_gpu() if cuda else 32
     device = torch.device("cuda" if cuda else "cpu")
     mixed: list[Precision] = [_of_gpu() if cuda else "bf16"]
     known = json.loads(memory.read_text()) if memory.is_file() else {}
-    key = _key(recogniser, batch_size, device)
+    key = _key(recogniser, settings.channels_last, batch_size, device)
     if key not in known:
         known[key] = _measured(recogniser, min(batch_size, _FACES), device, mixed)
         write_json(memory, known)
@@ -101,8 +103,9 @@ def _alike(recogniser: Recogniser, images: torch.Tensor, precision: Precision) -
     return bool(F.cosine_similarity(full, low).mean() >= _ALIKE)
 
 
-def _key(recogniser: Recogniser, batch_size: int, device: torch.device) -> str:
+def _key(recogniser: Recogniser, channels_last: bool, batch_size: int, device: torch.device) -> str:
     machine = torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     trained = sum(parameter.numel() for parameter in recogniser.parameters() if parameter.requires_grad)
-    facts = (recogniser.spec.as_dict(), trained, batch_size, machine, torch.get_num_threads(), torch.__version__)
+    network = (recogniser.spec.as_dict(), trained, channels_last)
+    facts = (network, batch_size, machine, torch.get_num_threads(), torch.__version__)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

@@ -16,8 +16,13 @@ from faceline_core.stage.files import code_hash, sha256_of, written_beside
 from faceline_core.stage.progress import say
 from faceline_core.training.trainer import Precision
 
-# Keys that change nothing about the weights: a stopped run goes on where only these differ.
-_WITHOUT_EFFECT = ("run_name",)
+# What changes nothing about the weights: a stopped run goes on where only these differ.
+_WITHOUT_EFFECT = {
+    "run_name": None,
+    "dataset": ("cache", "num_workers", "prefetch"),
+    "trainer": ("checkpoint_minutes",),
+    "logging": ("loggers", "wandb_project", "offline", "refresh_rate"),
+}
 
 
 def run_key(
@@ -28,13 +33,23 @@ def run_key(
     packages = (Path(faceline_train.__file__).parent, core / "data", core / "models", core / "training")
     files = [Path(name) for name in (parameters.weights, parameters.ckpt_path) if name and Path(name).is_file()]
     return {
-        "parameters": {name: value for name, value in parameters.as_dict().items() if name not in _WITHOUT_EFFECT},
+        "parameters": _with_effect(parameters),
         "backbone": recogniser.spec.as_dict(),
         "data": [train_data, val_data],
         "files": [sha256_of(file) for file in files],
         "precision": precision,
         "code": code_hash(*packages),
     }
+
+
+def _with_effect(parameters: StageParameters) -> dict[str, Any]:
+    values = parameters.as_dict()
+    for section, names in _WITHOUT_EFFECT.items():
+        if names is None:
+            del values[section]
+        else:
+            values[section] = {name: value for name, value in values[section].items() if name not in names}
+    return values
 
 
 def prepare_resume(parameters: StageParameters, recogniser: Recogniser, progress: Path) -> Path | None:
@@ -58,7 +73,11 @@ def prepare_resume(parameters: StageParameters, recogniser: Recogniser, progress
     if not path.is_file():
         raise FacelineError(f"ckpt_path: {path} is not there. Name a checkpoint, or set ckpt_path: null")
     content = read_tensor_file(path)
-    if isinstance(content, dict) and "pytorch-lightning_version" in content and "loops" in content:
+    if isinstance(content, dict) and "pytorch-lightning_version" in content:
+        if "schedule" not in content or not _own(content["state_dict"]):
+            raise FacelineError(
+                f"ckpt_path: {path} was not written by Faceline. Take its backbone alone with weights: {path}"
+            )
         state = content
     else:
         content = read_checkpoint(path, (FORMAT, HEAD_FORMAT))
@@ -77,6 +96,7 @@ def prepare_resume(parameters: StageParameters, recogniser: Recogniser, progress
     if parameters.only_weights_load:
         _take_weights(recogniser, {"format": FORMAT, "state_dict": _own(state["state_dict"])}, path)
         return None
+    _check_fits(recogniser, _own(state["state_dict"]), path)
     _check_epochs(state, parameters.epochs, path)
     for callback in ("Best", "TopK"):  # what they kept lies in another run's folder: this one chooses among its own
         state["callbacks"].pop(callback, None)
@@ -95,17 +115,23 @@ def _take_weights(recogniser: Recogniser, content: dict[str, Any], path: Path) -
         load_head(recogniser, path)
         say("train", f"head of {path}")
         return
-    own, state = recogniser.state_dict(), content["state_dict"]
+    _check_fits(recogniser, content["state_dict"], path)
+    recogniser.load_state_dict(content["state_dict"], strict=False)
+    say("train", f"weights of {path}")
+
+
+def _check_fits(recogniser: Recogniser, state: dict[str, Any], path: Path) -> None:
+    own = recogniser.state_dict()
     misfits = [name for name, value in state.items() if name not in own or own[name].shape != value.shape]
-    missing = [] if recogniser.frozen else [name for name in own if name not in state]
-    if misfits or missing:
+    absent = [name for name in own if name not in state]
+    if recogniser.frozen:  # a run with a frozen backbone keeps the head alone
+        absent = [name for name in absent if not name.startswith("backbone.")]
+    if misfits or absent:
         raise FacelineError(
             f"ckpt_path: {path} does not fit {recogniser.model_name} with {recogniser.head_name} over "
-            f"{len(recogniser.classes)} people (first: {(misfits + missing)[0]}). "
+            f"{len(recogniser.classes)} people (first: {(misfits + absent)[0]}). "
             "Set model_name, head and classes as it was trained, or take its backbone alone with weights: <file>"
         )
-    recogniser.load_state_dict(state, strict=False)
-    say("train", f"weights of {path}")
 
 
 def _check_same(recogniser: Recogniser, content: dict[str, Any], path: Path) -> None:

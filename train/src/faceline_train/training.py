@@ -1,5 +1,6 @@
 """The train stage: faces to checkpoints in artifacts."""
 
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from faceline_core.models.recogniser import Margin, Recogniser
 from faceline_core.models.weights import load_backbone_weights
 from faceline_core.parameters import StageParameters
 from faceline_core.stage.files import scratch_folder
-from faceline_core.stage.processes import rank
+from faceline_core.stage.processes import is_first
 from faceline_core.stage.progress import say
 from faceline_core.training.ema import RunningMean
 from faceline_core.training.history import History
@@ -74,7 +75,10 @@ def train(
     shared = scratch or artifacts / ".scratch"
     precision = decide(recogniser, parameters.trainer, parameters.batch_size, shared / "precision.json")
     data = faces[0].sha256()
-    folder = scratch_folder(artifacts, "train", run_key(parameters, recogniser, data, faces[1].sha256(), precision))
+    dry = parameters.trainer.fast_dev_run
+    folder = scratch_folder(
+        artifacts, "dry-run" if dry else "train", run_key(parameters, recogniser, data, faces[1].sha256(), precision)
+    )
     say("train", _faces_line(*faces))
 
     classifier = Classifier(recogniser, parameters, _face_weights(parameters, faces[0]), faces[0].describe)
@@ -87,9 +91,10 @@ def train(
     resumed = prepare_resume(parameters, recogniser, folder / "progress.ckpt")
     _fit(trainer, run, resumed, artifacts / ".scratch/diverged.pth")
     trained = Trained(run.best.epoch, run.best.value, run.history.rows)
-    if parameters.trainer.fast_dev_run:
+    if dry:
+        shutil.rmtree(folder, ignore_errors=True)
         say("train", "fast_dev_run: a batch of training and one of validation went through; nothing was written")
-    elif rank() == 0:
+    elif is_first():
         with run.shown():
             hand_over(trainer, classifier, run.state, faces[0], folder, artifacts, parameters.run_name)
         say(

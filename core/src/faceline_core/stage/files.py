@@ -2,19 +2,19 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
     """A file to write to; it takes `path`'s place in one step when the block ends without an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    beside = path.with_name(f".{path.name}.{uuid4().hex}.new")
     try:
         yield beside
         beside.replace(path)

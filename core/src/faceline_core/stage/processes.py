@@ -2,13 +2,12 @@
 
 import os
 
+_RANKS = ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
 
-def rank() -> int:
-    """The number of this process among those that train together; 0 where it is alone or the first.
+
+def is_first() -> bool:
+    """Whether this process is alone, or the first of those that train together.
 
     Known before torch is imported, so that one process of many speaks and writes.
     """
-    for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
-        if os.environ.get(name, "").isdigit():
-            return int(os.environ[name])
-    return 0
+    return all(os.environ.get(name, "") in ("", "0") for name in _RANKS)

@@ -5,14 +5,14 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from faceline_core.stage.processes import rank
+from faceline_core.stage.processes import is_first
 
 Item = TypeVar("Item")
 
 
 def say(stage: str, message: str) -> None:
     """One line of a stage's output: `[train] 25 people, ...`. Of processes that train together the first speaks."""
-    if rank() == 0:
+    if is_first():
         print(f"[{stage}] {message}", flush=True)
 
 

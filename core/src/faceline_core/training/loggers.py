@@ -48,5 +48,7 @@ def build_loggers(settings: Logging, folder: Path, name: str, parameters: dict[s
         else:
             from lightning.pytorch.loggers import TensorBoardLogger
 
-            loggers.append(TensorBoardLogger(folder, name=logger, version=name))
+            board = TensorBoardLogger(folder, name=logger, version=name)
+            board.log_hyperparams(parameters)
+            loggers.append(board)
     return loggers

@@ -2,14 +2,19 @@
 
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import Checkpoint, TQDMProgressBar
@@ -48,14 +53,15 @@ def build_trainer(
     _quiet()
     bar = bool(refresh_rate) and sys.stderr.isatty()
     try:
-        return lightning.Trainer(
+        trainer = lightning.Trainer(
             accelerator=settings.accelerator,
-            devices=settings.devices if settings.devices != "auto" or settings.accelerator != "cpu" else 1,
+            devices=_devices(settings),
             num_nodes=settings.num_nodes,
             strategy=settings.strategy,
             precision=_LIGHTNING_NAMES[precision],  # type: ignore[arg-type]
             max_epochs=epochs,
-            callbacks=[*callbacks, *([TQDMProgressBar(refresh_rate)] if bar else [])],
+            callbacks=[*callbacks, _StopAtOnce(), *([TQDMProgressBar(refresh_rate)] if bar else [])],
+            plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
             logger=list(loggers) or False,
             log_every_n_steps=1,
             enable_model_summary=False,
@@ -74,18 +80,49 @@ def build_trainer(
             use_distributed_sampler=False,  # the loaders share the faces out themselves
             default_root_dir=root,
         )
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ValueError, RuntimeError) as error:  # Lightning on what does not go together
         raise FacelineError(f"trainer: {' '.join(str(error).split())} Change it in params.yaml") from None
+    started = _started_processes()
+    if started not in (1, trainer.world_size):
+        raise FacelineError(
+            f"trainer.devices, trainer.num_nodes: {started} processes were started, and {trainer.num_devices} on each "
+            f"of {trainer.num_nodes} machines are asked for. Set them to what torchrun or SLURM starts"
+        )
+    return trainer
 
 
 def processes(settings: TrainerSettings) -> int:
     """How many processes train together, as far as it is known before they are started; 1 is alone."""
-    launched = int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
-    if settings.devices != "auto":
-        here = settings.devices
-    else:
-        here = torch.cuda.device_count() if settings.accelerator != "cpu" else 1
-    return max(launched, max(1, here) * settings.num_nodes)
+    devices = _devices(settings)
+    here = torch.cuda.device_count() if devices == "auto" else devices
+    return max(_started_processes(), max(1, here) * settings.num_nodes)
+
+
+def _devices(settings: TrainerSettings) -> int | Literal["auto"]:
+    """On this machine: on a CPU as many processes as torchrun started, which Lightning would not ask."""
+    on_cpu = settings.accelerator == "cpu" or (settings.accelerator == "auto" and not torch.cuda.is_available())
+    if settings.devices == "auto" and on_cpu and not torch.backends.mps.is_available():
+        return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return settings.devices
+
+
+def _started_processes() -> int:
+    """How many torchrun or SLURM started; 1 where it was neither."""
+    if SLURMEnvironment.detect():
+        return int(os.environ["SLURM_NTASKS"])
+    return int(os.environ["WORLD_SIZE"]) if TorchElasticEnvironment.detect() else 1
+
+
+class _StopAtOnce(lightning.Callback):
+    """SIGTERM ends a run as Ctrl-C does. Lightning's own handler asks the other processes first, and waits for ever."""
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _check_device(settings: TrainerSettings, precision: Precision) -> None:
@@ -102,6 +139,8 @@ def _check_device(settings: TrainerSettings, precision: Precision) -> None:
     on_cpu = settings.accelerator == "cpu" or (settings.accelerator == "auto" and not torch.cuda.is_available())
     if precision == 16 and on_cpu:
         raise FacelineError("trainer.precision: 16 needs a GPU, and this run is on the CPU. Set bf16, 32 or auto")
+    if settings.sync_batchnorm and on_cpu:
+        raise FacelineError("trainer.sync_batchnorm: true needs GPUs, and this run is on the CPU. Set it to false")
     strategies = lightning.pytorch.strategies.StrategyRegistry.available_strategies()
     if settings.strategy not in ("auto", *strategies):
         raise FacelineError(
@@ -114,4 +153,5 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=PossibleUserWarning)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=".*all_gather is deprecated.*")
     warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*before.*optimizer.step.*", category=UserWarning)
