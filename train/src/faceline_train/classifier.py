@@ -7,7 +7,7 @@ import lightning
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MeanMetric
 
 from faceline_core.errors import FacelineError
 from faceline_core.models.recogniser import Recogniser
@@ -15,7 +15,7 @@ from faceline_core.parameters import StageParameters
 from faceline_core.training.optimisation import build_optimizer
 from faceline_core.training.schedule import Schedule
 from faceline_train.loading import Batch
-from faceline_train.metrics import classification_metrics
+from faceline_train.metrics import Classification
 
 
 class DivergedError(FacelineError):
@@ -51,11 +51,8 @@ class Classifier(lightning.LightningModule):
         self.register_buffer("face_weights", face_weights, persistent=False)
         # "disable" would be quicker, but torchmetrics 1.9 then forgets the weights
         self.train_loss, self.val_loss = MeanMetric(nan_strategy="error"), MeanMetric(nan_strategy="error")
-        metrics = classification_metrics(parameters.logging.metrics, len(recogniser.classes))
-        self.train_metrics = MetricCollection(metrics, prefix="train_")
-        self.val_metrics = MetricCollection(metrics, prefix="val_").clone()
-        for metric in (self.train_loss, *self.train_metrics.values()):
-            metric.persistent(True)  # in a state that was saved within an epoch
+        self.train_metrics, self.val_metrics = (Classification(len(recogniser.classes)) for _ in range(2))
+        self.train_loss.persistent(True)  # as the metrics are: for a state that is saved within an epoch
         self.strict_loading = not recogniser.frozen
 
     def features(self, batch: Batch) -> Tensor:
@@ -105,7 +102,7 @@ class Classifier(lightning.LightningModule):
             self.schedule.after_step()
 
     def on_train_epoch_end(self) -> None:
-        self._log("train_loss", self.train_loss, self.train_metrics)
+        self._log("train", self.train_loss, self.train_metrics)
         self.schedule.after_epoch(float(self.trainer.callback_metrics["val_loss"]))
 
     def validation_step(self, batch: Batch, _index: int) -> None:
@@ -122,7 +119,7 @@ class Classifier(lightning.LightningModule):
         self.val_metrics.update(logits, batch.labels)
 
     def on_validation_epoch_end(self) -> None:
-        self._log("val_loss", self.val_loss, self.val_metrics)
+        self._log("val", self.val_loss, self.val_metrics)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         settings = self.settings
@@ -148,16 +145,17 @@ class Classifier(lightning.LightningModule):
         self._resumed_schedule = checkpoint["schedule"]
         self.skipped = checkpoint["skipped"]
 
-    def _log(self, loss_name: str, loss: MeanMetric, metrics: MetricCollection) -> None:
-        figures = {loss_name: loss.compute(), **metrics.compute()}
+    def _log(self, split: str, loss: MeanMetric, metrics: Classification) -> None:
+        figures = {"loss": loss.compute(), **metrics.compute()}
         loss.reset()
         metrics.reset()
-        self.log_dict({name: value.float() for name, value in figures.items()})
+        wanted = ("loss", *self.settings.logging.metrics)
+        self.log_dict({f"{split}_{name}": figures[name].float() for name in wanted})
 
     def _seed_step(self, batches_done: int) -> None:
         """Dropout is a function of (seed, epoch), and of the batch from which a run goes on, and of the process."""
         run = (self.settings.seed * 100_003 + self.current_epoch) * 1_009 + batches_done
-        torch.manual_seed(run * 997 + self.global_rank)
+        torch.manual_seed((run * 997 + self.global_rank) % (1 << 63))
 
     def _statistics(self) -> list[Tensor]:
         """What a pass in training mode moves: BatchNorm's running statistics, and those of AdaFace."""

@@ -58,6 +58,8 @@ class Feeding(lightning.LightningDataModule):
         plain = not augmentation.transforms
         self.views = 1 if plain else parameters.augment.views
         self.by_features = parameters.trainer.reuse_embeddings and recogniser.frozen and self.views > 0
+        self.plain_features: NDArray[np.float32] | None = None
+        """(N, D) of the training faces as they are, once the loaders are made, where features take their place."""
         self._loaders: list[FaceLoader | FeatureLoader] = []
 
     def waited(self) -> float:
@@ -109,6 +111,8 @@ class Feeding(lightning.LightningDataModule):
         if self.by_features:
             features = self._features(faces, augmentation, self.views if training else 1)
             loader = FeatureLoader(features, faces.labels, sampler, position)
+            if training and augmentation is None:
+                self.plain_features = features[0]
         else:
             settings = self.parameters.dataset
             count = workers(settings.num_workers, self.trainer.num_devices)

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from faceline_core.data.face_set import FaceSet
@@ -18,7 +20,7 @@ from faceline_core.models.checkpoint import (
     save_head,
     write_checkpoint,
 )
-from faceline_core.models.recogniser import Recogniser
+from faceline_core.models.recogniser import Recogniser, unit_and_norm
 from faceline_core.models.tensor_file import read_tensor_file
 from faceline_core.stage.files import replaced_folder
 from faceline_core.stage.progress import say
@@ -34,11 +36,23 @@ def hand_over(
     classifier: Classifier,
     state: Callable[[], dict[str, Any]],
     faces: FaceSet,
+    features: NDArray[np.float32] | None,
     folder: Path,
     artifacts: Path,
     run_name: str | None,
 ) -> None:
-    """Puts the checkpoints and the history of a run in their places, and removes what it would have gone on from."""
+    """Puts the checkpoints and the history of a run in their places, and removes what it would have gone on from.
+
+    Args:
+        trainer: as fit left it.
+        classifier: with the weights to keep.
+        state: what a checkpoint holds besides the recogniser.
+        faces: those trained on.
+        features: (N, D) of them, where the backbone was frozen and ran before.
+        folder: of the run.
+        artifacts: where its outputs go.
+        run_name: of a copy; None keeps none.
+    """
     checkpoints, progress = folder / "checkpoints", folder / "progress.ckpt"
     recogniser = classifier.recogniser.cpu()
     resume = read_tensor_file(progress)
@@ -48,12 +62,15 @@ def hand_over(
     final = {**describe(recogniser), "state_dict": recogniser.state_dict(), **state(), "resume": resume}
     write_checkpoint(checkpoints / "final_model.pth", final)
     _make_whole(checkpoints, recogniser)
-    for name in ("final_model.pth", "best_model.pth"):
-        trained, content = load_recogniser(checkpoints / name)
-        trained.to(trainer.strategy.root_device)
-        content["person_embeddings"] = person_embeddings(trained, faces, trainer.strategy.root_device)
-        write_checkpoint(checkpoints / name, content)
-    save_head(checkpoints / "head.pth", trained.cpu())
+    means = None
+    for path in sorted(set(checkpoints.glob("*.pth")) - {checkpoints / "head.pth"}):
+        trained, content = load_recogniser(path)
+        if means is None or not recogniser.frozen:  # a frozen backbone sees every face alike in all of them
+            means = person_embeddings(trained, faces, features, trainer.strategy.root_device)
+        content["person_embeddings"] = means
+        write_checkpoint(path, content)
+        if path.name == "best_model.pth":
+            save_head(checkpoints / "head.pth", trained.cpu())
     for name in ("checkpoints", "train"):
         with replaced_folder(artifacts / name) as beside:
             shutil.copytree(folder / name, beside, dirs_exist_ok=True)
@@ -75,7 +92,9 @@ def _make_whole(folder: Path, recogniser: Recogniser) -> None:
 
 
 @torch.inference_mode()
-def person_embeddings(recogniser: Recogniser, faces: FaceSet, device: torch.device) -> Tensor:
+def person_embeddings(
+    recogniser: Recogniser, faces: FaceSet, features: NDArray[np.float32] | None, device: torch.device
+) -> Tensor:
     """Whom a face is most like: (C, D) unit float32, the mean embedding of each known person's first faces.
 
     A margin head's columns are just that, learnt, and are taken as they are.
@@ -90,10 +109,14 @@ def person_embeddings(recogniser: Recogniser, faces: FaceSet, device: torch.devi
             taken[label] += 1
             chosen.append(index)
     sums = torch.zeros(len(faces.classes), recogniser.dim)
+    recogniser.to(device, memory_format=torch.channels_last)
     for start in range(0, len(chosen), _BATCH):
         part = chosen[start : start + _BATCH]
-        images = torch.stack([torch.from_numpy(faces.face(index)) for index in part]).permute(0, 3, 1, 2)
-        unit, _ = recogniser.embed(images.to(device))
+        if features is None:
+            images = torch.stack([torch.from_numpy(faces.face(index)) for index in part]).permute(0, 3, 1, 2)
+            unit, _ = recogniser.embed(images.to(device))
+        else:
+            unit, _ = unit_and_norm(torch.from_numpy(features[part]))
         sums.index_add_(0, torch.tensor([faces.labels[index] for index in part]), unit.float().cpu())
     return torch.nn.functional.normalize(sums, dim=1)
 

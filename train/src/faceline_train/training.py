@@ -96,7 +96,16 @@ def train(
         say("train", "fast_dev_run: a batch of training and one of validation went through; nothing was written")
     elif is_first():
         with run.shown():
-            hand_over(trainer, classifier, run.state, faces[0], folder, artifacts, parameters.run_name)
+            hand_over(
+                trainer,
+                classifier,
+                run.state,
+                faces[0],
+                run.feeding.plain_features,
+                folder,
+                artifacts,
+                parameters.run_name,
+            )
         say(
             "train",
             f"best {run.best.monitor} {run.best.value:.3f} at epoch {run.best.epoch} -> "
