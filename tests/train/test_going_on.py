@@ -88,6 +88,57 @@ def test_a_checkpoint_that_is_named_is_trained_on_from(run, weights_of, assert_s
     assert f"goes on from {half / 'checkpoints/final_model.pth'}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lr": 0.1}, "was trained with lr: 0.001, found 0.1"),
+        ({"optimizer__name": "sgd"}, "optimizer.name: adam, found sgd"),
+        ({"optimizer__weight_decay": 0.0}, "optimizer.weight_decay: 0.0001, found 0.0"),
+        ({"scheduler__name": "multistep"}, "scheduler.name: plateau, found multistep"),
+        ({"freeze_ratio": 0.5}, "freeze_ratio: 0.0, found 0.5"),
+        ({"logging__metrics": ["acc"]}, "logging.metrics: ['acc', 'f1'], found ['acc']"),
+    ],
+)
+def test_a_state_does_not_go_on_with_what_it_is_not_of(run, changes, message):
+    source = run("source", epochs=1)
+    with pytest.raises(FacelineError) as caught:
+        run("next", epochs=2, ckpt_path=str(source / "checkpoints/final_model.pth"), **changes)
+    assert message in str(caught.value)
+    assert "only_weights_load: true" in str(caught.value)
+
+
+def test_the_order_of_channels_comes_with_a_checkpoint(run, tmp_path, weights_of, content_of):
+    """Weights of the public AdaFace kind see BGR; so does what is trained on from them."""
+    changes = {"model_name": "ir_18", "epochs": 1, "lr": 1e-6}
+    plain = weights_of(run("plain", **changes))
+    public = {name.replace("backbone.", "model."): value for name, value in plain.items() if "backbone." in name}
+    torch.save({"state_dict": public}, tmp_path / "adaface.ckpt")
+    source = run("source", **changes, weights=str(tmp_path / "adaface.ckpt"))
+    assert content_of(source)["normalisation"]["channel_order"] == "bgr"
+    file = str(source / "checkpoints/final_model.pth")
+    for name, more in (("state", {"epochs": 2}), ("weights", {"only_weights_load": True})):
+        artifacts = run(name, **changes | more, ckpt_path=file)
+        assert content_of(artifacts)["normalisation"]["channel_order"] == "bgr", name
+
+
+def test_a_mistake_costs_no_stopped_run_its_state(run, stop_at_step, stopped, capsys):
+    stop_at_step(5)
+    with pytest.raises(stopped):
+        run(epochs=3)
+    with pytest.raises(FacelineError):
+        run(epochs=3, batch_size=64)
+    run(epochs=3)
+    assert "goes on where it was stopped" in capsys.readouterr().out
+
+
+def test_an_early_stopped_run_is_trained_on(run, rows_of):
+    changes = {"early_stopping__patience": 1, "lr": 1e-9, "augment__preset": "none"}
+    first = run("first", epochs=50, **changes)
+    done = len(rows_of(first))
+    rest = run("rest", epochs=done + 1, **changes, ckpt_path=str(first / "checkpoints/final_model.pth"))
+    assert len(rows_of(rest)) == done + 1
+
+
 def test_of_a_checkpoint_the_weights_alone(run, weights_of, rows_of):
     source = run("source", epochs=2)
     file = source / "checkpoints/final_model.pth"

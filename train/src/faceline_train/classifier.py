@@ -16,6 +16,7 @@ from faceline_core.training.optimisation import build_optimizer
 from faceline_core.training.schedule import Schedule
 from faceline_train.loading import Batch
 from faceline_train.metrics import Classification
+from faceline_train.resuming import describe_run
 
 
 class DivergedError(FacelineError):
@@ -136,6 +137,7 @@ class Classifier(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["schedule"] = self.schedule.state_dict()
         checkpoint["skipped"] = self.skipped
+        checkpoint["run"] = describe_run(self.settings, self.recogniser)
         if self.recogniser.frozen:  # the same before and after
             state = checkpoint["state_dict"]
             for name in [name for name in state if name.startswith("recogniser.backbone.")]:

@@ -1,5 +1,6 @@
 """Where a run starts: at the beginning, where it was stopped, or at a checkpoint that was named."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,11 @@ def prepare_resume(parameters: StageParameters, recogniser: Recogniser, progress
         return None
     path = Path(parameters.ckpt_path)
     if not path.is_file():
-        raise FacelineError(f"ckpt_path: {path} is not there. Name a checkpoint, or set ckpt_path: null")
+        gone = ", and DVC removes artifacts/checkpoints before it trains: copy the file out of it" if _in_dvc() else ""
+        raise FacelineError(f"ckpt_path: {path} is not there{gone}. Name a checkpoint, or set ckpt_path: null")
     content = read_tensor_file(path)
     if isinstance(content, dict) and "pytorch-lightning_version" in content:
-        if "schedule" not in content or not _own(content["state_dict"]):
+        if "run" not in content or not _own(content["state_dict"]):
             raise FacelineError(
                 f"ckpt_path: {path} was not written by Faceline. Take its backbone alone with weights: {path}"
             )
@@ -94,16 +96,25 @@ def prepare_resume(parameters: StageParameters, recogniser: Recogniser, progress
         if "state_dict" not in state:
             state["state_dict"] = {f"recogniser.{name}": value for name, value in content["state_dict"].items()}
     if parameters.only_weights_load:
-        _take_weights(recogniser, {"format": FORMAT, "state_dict": _own(state["state_dict"])}, path)
+        taken = {
+            "state_dict": _own(state["state_dict"]),
+            "normalisation": {"channel_order": state["run"]["channel_order"]},
+        }
+        _take_weights(recogniser, {"format": FORMAT, **taken}, path)
         return None
     _check_fits(recogniser, _own(state["state_dict"]), path)
+    _check_run(parameters, recogniser, state["run"], path)
     _check_epochs(state, parameters.epochs, path)
-    for callback in ("Best", "TopK"):  # what they kept lies in another run's folder: this one chooses among its own
+    for callback in ("Best", "Patience", "TopK"):  # they saw another run's epochs: this one chooses among its own
         state["callbacks"].pop(callback, None)
     with written_beside(progress) as beside, beside.open("wb") as file:
         torch.save(state, file)
     say("train", f"goes on from {path}")
     return progress
+
+
+def _in_dvc() -> bool:
+    return bool(os.environ.get("DVC_STAGE"))
 
 
 def _own(state: dict[str, Any]) -> dict[str, Any]:
@@ -117,6 +128,7 @@ def _take_weights(recogniser: Recogniser, content: dict[str, Any], path: Path) -
         return
     _check_fits(recogniser, content["state_dict"], path)
     recogniser.load_state_dict(content["state_dict"], strict=False)
+    recogniser.see_channels_as(content["normalisation"]["channel_order"])
     say("train", f"weights of {path}")
 
 
@@ -146,6 +158,39 @@ def _check_same(recogniser: Recogniser, content: dict[str, Any], path: Path) -> 
             raise FacelineError(
                 f"ckpt_path: {path} was trained with {what}: {found}, this run is not. Set {what} as it was trained"
             )
+
+
+def describe_run(parameters: StageParameters, recogniser: Recogniser) -> dict[str, Any]:
+    """What the state of a run is made for, and where it does not fit another's, its weights alone still may."""
+    return {
+        "channel_order": recogniser.normalisation.channel_order,
+        "freeze_ratio": parameters.freeze_ratio,
+        "logging.metrics": list(parameters.logging.metrics),
+        "optimizer": parameters.optimizer.model_dump(mode="json"),
+        "scheduler.name": parameters.scheduler.name,
+        "lr": parameters.lr,
+    }
+
+
+def _check_run(parameters: StageParameters, recogniser: Recogniser, before: dict[str, Any], path: Path) -> None:
+    """The optimizer's and the schedule's state fit only those they are of; learning rates are part of them."""
+    recogniser.see_channels_as(before["channel_order"])
+    now = describe_run(parameters, recogniser)
+    for what, value in now.items():
+        if before[what] == value:
+            continue
+        if isinstance(value, dict):
+            what, was, value = next(  # noqa: PLW2901
+                (f"{what}.{name}", before[what][name], value[name])
+                for name in value
+                if before[what][name] != value[name]
+            )
+        else:
+            was = before[what]
+        raise FacelineError(
+            f"ckpt_path: {path} was trained with {what}: {was}, found {value}, and its state goes on only as it was. "
+            f"Set {what} back, or set only_weights_load: true to start anew from its weights"
+        )
 
 
 def _check_epochs(state: dict[str, Any], epochs: int, path: Path) -> None:

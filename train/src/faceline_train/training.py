@@ -15,7 +15,7 @@ from faceline_core.models.checkpoint import describe, save_checkpoint, write_che
 from faceline_core.models.recogniser import Margin, Recogniser
 from faceline_core.models.weights import load_backbone_weights
 from faceline_core.parameters import StageParameters
-from faceline_core.stage.files import scratch_folder
+from faceline_core.stage.files import forget_scratch, scratch_folder
 from faceline_core.stage.processes import is_first
 from faceline_core.stage.progress import say
 from faceline_core.training.ema import RunningMean
@@ -77,7 +77,10 @@ def train(
     data = faces[0].sha256()
     dry = parameters.trainer.fast_dev_run
     folder = scratch_folder(
-        artifacts, "dry-run" if dry else "train", run_key(parameters, recogniser, data, faces[1].sha256(), precision)
+        artifacts,
+        "dry-run" if dry else "train",
+        run_key(parameters, recogniser, data, faces[1].sha256(), precision),
+        keep_others=True,  # a mistyped parameter costs no stopped run its state: they go when this one has ended
     )
     say("train", _faces_line(*faces))
 
@@ -95,6 +98,7 @@ def train(
         shutil.rmtree(folder, ignore_errors=True)
         say("train", "fast_dev_run: a batch of training and one of validation went through; nothing was written")
     elif is_first():
+        forget_scratch(folder)
         with run.shown():
             hand_over(
                 trainer,

@@ -1,5 +1,6 @@
 """The whole of params.yaml as frozen models. Nothing has a default: a params file is complete."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -126,6 +127,13 @@ class Parameters(Section):
     logging: Logging
     optuna: Optuna
     evaluate: Evaluate
+
+    @field_validator("run_name")
+    @classmethod
+    def _a_name(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[\w.-]{1,100}", name.lstrip(".") or "/"):
+            raise ValueError("should be up to 100 letters, digits, dots, dashes and underscores, and no path")
+        return name
 
     @field_validator("freeze_ratio")
     @classmethod

@@ -54,21 +54,29 @@ def replaced_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def scratch_folder(root: Path, stage: str, key: Any) -> Path:
+def scratch_folder(root: Path, stage: str, key: Any, keep_others: bool = False) -> Path:
     """`<root>/.scratch/<stage>-<hash of key>`, made if need be; those of the stage with another key are removed.
 
     Args:
         root: data/ or artifacts/: what containers mount, and git and DVC ignore `.scratch` in.
         stage: the stage's name.
         key: what work done there depends on (parameters, data, code), JSON-serialisable.
+        keep_others: leave those with another key; `forget_scratch` removes them later.
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / ".scratch" / f"{stage}-{digest}"
-    for other in (root / ".scratch").glob(f"{stage}-*"):
-        if other != folder:
-            shutil.rmtree(other, ignore_errors=True)
+    if not keep_others:
+        forget_scratch(folder)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def forget_scratch(folder: Path) -> None:
+    """Removes the other scratch folders of the stage that `folder` belongs to."""
+    stage = folder.name.rpartition("-")[0]
+    for other in folder.parent.glob(f"{stage}-*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def sha256_of(path: Path) -> str:
