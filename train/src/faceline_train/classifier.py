@@ -47,7 +47,7 @@ class Classifier(lightning.LightningModule):
         self.skipped = 0
         self._resumed_schedule: dict[str, Any] | None = None
         self._steps = 0
-        self._dropped = self._poisoned = False
+        self._dropped = self._poisoned = self._val_diverged = False
         self._remembered: list[Tensor] = []
         self.register_buffer("face_weights", face_weights, persistent=False)
         # "disable" would be quicker, but torchmetrics 1.9 then forgets the weights
@@ -86,6 +86,19 @@ class Classifier(lightning.LightningModule):
             self._poisoned = False
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.trainer.precision == "16-mixed":
+            self._dropped = False  # its scaler looks at the gradients itself, and leaves such a step out
+            return
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if not self._dropped and not torch.nn.utils.get_total_norm(gradients).isfinite():
+            if self.settings.loss.on_nan == "stop":
+                raise DivergedError(
+                    f"the gradient of the identity loss is not finite in epoch {self.current_epoch + 1}, before step "
+                    f"{self.trainer.global_step + 1}: training diverged. Lower lr (now {self.settings.lr:g}), or set "
+                    "trainer.precision: 32 or loss.on_nan: skip"
+                )
+            self.skipped += 1
+            self._dropped = True
         if self._dropped:
             optimizer.zero_grad(set_to_none=True)  # a step over nothing
             self._dropped = False
@@ -111,15 +124,21 @@ class Classifier(lightning.LightningModule):
             return  # more processes than faces in the last batch
         logits = self.recogniser.classify(self.features(batch)).float()
         loss = F.cross_entropy(logits, batch.labels)
-        if not loss.isfinite():
-            raise DivergedError(
-                f"val_loss is {float(loss)} in epoch {self.current_epoch + 1}: training diverged. "
-                f"Lower lr (now {self.settings.lr:g}) and train again"
-            )
-        self.val_loss.update(loss, len(batch.labels))
-        self.val_metrics.update(logits, batch.labels)
+        if loss.isfinite():
+            self.val_loss.update(loss, len(batch.labels))
+            self.val_metrics.update(logits, batch.labels)
+        else:
+            self._val_diverged = True
 
     def on_validation_epoch_end(self) -> None:
+        diverged = torch.tensor(self._val_diverged, device=self.device)
+        if self.trainer.world_size > 1:
+            diverged = self.all_gather(diverged).any()
+        if diverged:
+            raise DivergedError(
+                f"val_loss is nan in epoch {self.current_epoch + 1}: training diverged. "
+                f"Lower lr (now {self.settings.lr:g}) and train again"
+            )
         self._log("val", self.val_loss, self.val_metrics)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

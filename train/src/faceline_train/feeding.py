@@ -3,15 +3,20 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import albumentations
 import lightning
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+import faceline_core.models
+import faceline_train
 from faceline_core.data.caching import cached
 from faceline_core.data.face_set import FaceSet
 from faceline_core.errors import FacelineError
 from faceline_core.models.recogniser import Recogniser
 from faceline_core.parameters import StageParameters
+from faceline_core.stage.files import code_hash
 from faceline_core.stage.progress import say
 from faceline_core.training.epoch_batches import EpochBatches
 from faceline_core.training.trainer import Precision
@@ -72,18 +77,23 @@ class Feeding(lightning.LightningDataModule):
     def train_dataloader(self) -> Iterable[Batch]:
         faces = self._decoded(self.faces[0])
         sampler = self._sampler(faces, training=True)
-        interval, batches = self.parameters.trainer.val_check_interval, len(sampler)
-        if isinstance(interval, int) and interval > batches:
+        settings = self.parameters.trainer
+        batches = _limited(sampler, settings.limit_train_batches, "train")
+        if isinstance(settings.val_check_interval, int) and settings.val_check_interval > batches:
             raise FacelineError(
-                f"trainer.val_check_interval: {interval} batches, but an epoch has {batches}. Lower it, or set 1.0"
+                f"trainer.val_check_interval: {settings.val_check_interval} batches, but an epoch has {batches}. "
+                "Lower it, or set 1.0"
             )
+        sampler.limit(batches)
         if self.trainer is not None and self.trainer.is_global_zero:
             self._draw_first_batch(faces, sampler)
         return self._loader(faces, sampler, training=True)
 
     def val_dataloader(self) -> Iterable[Batch]:
         faces = self._decoded(self.faces[1])
-        return self._loader(faces, self._sampler(faces, training=False), training=False)
+        sampler = self._sampler(faces, training=False)
+        _limited(sampler, self.parameters.trainer.limit_val_batches, "val")
+        return self._loader(faces, sampler, training=False)
 
     def _decoded(self, faces: FaceSet) -> FaceSet:
         how = "none" if self.by_features else self.parameters.dataset.cache
@@ -130,7 +140,9 @@ class Feeding(lightning.LightningDataModule):
         assert self.trainer is not None
         settings = self.parameters
         drawn = [settings.augment.model_dump(), settings.seed] if augmentation else None
-        key = [faces.sha256(), drawn, views, self.precision]
+        code = code_hash(*(Path(str(package.__file__)).parent for package in (faceline_core.models, faceline_train)))
+        libraries = [torch.__version__, albumentations.__version__]
+        key = [faces.sha256(), drawn, views, self.precision, code, libraries]
         folder = self.shared / "embeddings"
         device = self.trainer.strategy.root_device
         features = features_of(self.recogniser, faces, augmentation, views, device, self.precision, folder, key)
@@ -149,6 +161,16 @@ class Feeding(lightning.LightningDataModule):
         say(
             "train", f"the first batch as the network sees it -> {path} (with the other outputs when the run has ended)"
         )
+
+
+def _limited(sampler: EpochBatches, limit: float, split: str) -> int:
+    """Batches of an epoch that are used: a count, or a fraction of them."""
+    batches = min(limit, len(sampler)) if isinstance(limit, int) else int(limit * len(sampler))
+    if batches == 0:
+        raise FacelineError(
+            f"trainer.limit_{split}_batches: {limit:g} of {len(sampler)} batches is none. Raise it, or give a count"
+        )
+    return batches
 
 
 def _beginning() -> tuple[int, int]:

@@ -134,16 +134,22 @@ def file_name(pattern: str, epoch: int, logged: dict[str, float]) -> str:
         FacelineError: where the pattern names what is not logged, or gives every epoch one name.
     """
     try:
-        name = pattern.format(epoch=epoch, **logged)
+        name, other = (pattern.format(epoch=number, **logged) for number in (epoch, epoch + 1))
     except KeyError as error:
         wrong = str(error.args[0])
         raise FacelineError(
             f"checkpoint.filename: {wrong} is not logged; {nearest(wrong, ['epoch', *logged])}"
         ) from None
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
         raise FacelineError(f"checkpoint.filename: {pattern!r} is no pattern: {error}") from None
-    if not name or "/" in name or name in (".", "..") or name in ("best_model", "final_model", "head"):
+    if (
+        not name
+        or len(name) > 200
+        or "/" in name
+        or name in (".", "..")
+        or name in ("best_model", "final_model", "head")
+    ):
         raise FacelineError(f"checkpoint.filename: {pattern!r} gives {name!r}, which is no file name of its own")
-    if "{epoch" not in pattern:
+    if name == other:
         raise FacelineError(f"checkpoint.filename: {pattern!r} names no {{epoch}}: epochs would overwrite each other")
     return f"{name}.pth"

@@ -229,7 +229,7 @@ def _fit(trainer: lightning.Trainer, run: _Run, resumed: Path | None, diverged: 
     except DivergedError as error:
         if trainer.is_global_zero:
             save_checkpoint(diverged, run.classifier.recogniser, **run.state())
-        raise DivergedError(f"{error}. The weights as they were before it: {diverged}") from None
+        raise DivergedError(f"{error}. The weights at that moment: {diverged}") from None
 
 
 def _check_names(parameters: StageParameters) -> None:

@@ -67,9 +67,14 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
             count = max(1, min(-(-faces // batch_size), faces // world))
             cuts = [batch * faces // count for batch in range(count + 1)]
         self._cuts: list[int] = cuts
+        self._used = len(self)
 
     def __len__(self) -> int:
         return len(self._cuts) - 1
+
+    def limit(self, batches: int) -> None:
+        """Says that only so many batches of an epoch will be used: the last step then is made up of fewer."""
+        self._used = min(batches, len(self))
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch, first = self.position
@@ -98,7 +103,7 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         """
         start, end = self._bounds(batch)
         step = batch // self.accumulate * self.accumulate
-        faces = self._cuts[min(step + self.accumulate, len(self))] - self._cuts[step]
+        faces = self._cuts[max(batch + 1, min(step + self.accumulate, self._used))] - self._cuts[step]
         return (end - start) * self.world * self.accumulate / faces
 
     def _bounds(self, batch: int) -> tuple[int, int]:

@@ -12,6 +12,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from faceline_core.stage.files import written_beside
 from faceline_core.training.optimisation import rate_of_head
 
+_TIMES = ("lr", "seconds", "data_seconds")
+
 
 class History(Checkpoint):
     """Keeps a row an epoch of what the module logged, and writes the CSV anew after each; lr is that of its first step.
@@ -50,12 +52,13 @@ class History(Checkpoint):
         logged = trainer.callback_metrics
         row: dict[str, float] = {"epoch": trainer.current_epoch + 1}
         row |= {name: float(logged[name]) for name in self.metrics}
-        row["lr"] = self._lr
-        row["seconds"] = round(time.monotonic() - self._began, 3)
-        row["data_seconds"] = round(self.waited(), 3)
+        times = (self._lr, round(time.monotonic() - self._began, 3), round(self.waited(), 3))
+        row |= dict(zip(_TIMES, times, strict=True))
         self.rows.append(row)
         if trainer.is_global_zero:
             self._write()
+            for logger in trainer.loggers:  # what the module did not log
+                logger.log_metrics({name: row[name] for name in _TIMES}, step=trainer.global_step)
         self.announce(row)
 
     def state_dict(self) -> dict[str, Any]:

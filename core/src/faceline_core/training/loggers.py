@@ -36,15 +36,23 @@ def build_loggers(settings: Logging, folder: Path, name: str, parameters: dict[s
             from lightning.pytorch.loggers import WandbLogger
 
             os.environ.setdefault("WANDB_SILENT", "true")
-            loggers.append(
-                WandbLogger(
-                    name=name,
-                    save_dir=place,
-                    project=settings.wandb_project,
-                    offline=settings.offline,
-                    config=parameters,
-                )
+            import wandb
+
+            online = WandbLogger(
+                name=name,
+                save_dir=place,
+                project=settings.wandb_project,
+                offline=settings.offline,
+                config=parameters,
             )
+            try:
+                _ = online.experiment  # begins the run
+            except wandb.Error as error:
+                raise FacelineError(
+                    f"logging.loggers: wandb: {' '.join(str(error).split())}. Run: .venv/bin/wandb login, "
+                    "or set logging.offline: true"
+                ) from None
+            loggers.append(online)
         else:
             from lightning.pytorch.loggers import TensorBoardLogger
 

@@ -7,6 +7,9 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Checkpoint
 
+from faceline_core.errors import FacelineError
+from faceline_core.stage.files import sha256_of
+
 _TOGETHER = 64
 """Steps after which several processes ask each other whether it is time: each question makes all of them wait."""
 
@@ -25,6 +28,15 @@ class KeepProgress(Checkpoint):
     def __init__(self, path: Path, minutes: float):
         self.path, self.minutes = path, minutes
         self._last = 0.0
+
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:  # noqa: ARG002
+        """All processes go on from one state, or none does."""
+        own = sha256_of(self.path) if self.path.is_file() else None
+        if trainer.world_size > 1 and trainer.strategy.broadcast(own) != own:
+            raise FacelineError(
+                f"{self.path.parent} is not what the first process has. Put the working tree on a file system that all "
+                "machines share"
+            )
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
         self._last = time.monotonic()

@@ -60,7 +60,12 @@ def build_trainer(
             strategy=settings.strategy,
             precision=_LIGHTNING_NAMES[precision],  # type: ignore[arg-type]
             max_epochs=epochs,
-            callbacks=[*callbacks, _StopAtOnce(), *([TQDMProgressBar(refresh_rate)] if bar else [])],
+            callbacks=[
+                _ValidateAtTheEnd(),
+                *callbacks,
+                _StopAtOnce(),
+                *([TQDMProgressBar(refresh_rate)] if bar else []),
+            ],
             plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
             logger=list(loggers) or False,
             log_every_n_steps=1,
@@ -113,6 +118,30 @@ def _started_processes() -> int:
     return int(os.environ["WORLD_SIZE"]) if TorchElasticEnvironment.detect() else 1
 
 
+class _ValidateAtTheEnd(lightning.Callback):
+    """Validates after the last batch of an epoch too, where val_check_interval does not divide the batches.
+
+    Else the epoch's row and its checkpoints would show figures of weights that were moved on from.
+    """
+
+    _usual: float | None = None
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,  # noqa: ARG002
+        outputs: Any,  # noqa: ARG002
+        batch: Any,  # noqa: ARG002
+        batch_idx: int,
+    ) -> None:
+        if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            self._usual, trainer.val_check_batch = trainer.val_check_batch, batch_idx + 1
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
+        if self._usual is not None:
+            trainer.val_check_batch, self._usual = self._usual, None
+
+
 class _StopAtOnce(lightning.Callback):
     """SIGTERM ends a run as Ctrl-C does. Lightning's own handler asks the other processes first, and waits for ever."""
 
@@ -142,6 +171,10 @@ def _check_device(settings: TrainerSettings, precision: Precision) -> None:
     if settings.sync_batchnorm and on_cpu:
         raise FacelineError("trainer.sync_batchnorm: true needs GPUs, and this run is on the CPU. Set it to false")
     strategies = lightning.pytorch.strategies.StrategyRegistry.available_strategies()
+    copying = ("spawn", "fork", "notebook")
+    strategies = [name for name in strategies if not any(word in name for word in copying)]
+    if any(word in settings.strategy for word in copying):
+        raise FacelineError(f"trainer.strategy: {settings.strategy} is for notebooks. Set ddp, or auto")
     if settings.strategy not in ("auto", *strategies):
         raise FacelineError(
             f"trainer.strategy: {settings.strategy} is unknown; {nearest(settings.strategy, ['auto', *strategies])}"
