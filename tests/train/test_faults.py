@@ -30,6 +30,10 @@ from faceline_train.classifier import Classifier
         ({"trainer__strategy": "dpp"}, "trainer.strategy: dpp is unknown; did you mean ddp"),
         ({"trainer__precision": 16}, "trainer.precision: 16 needs a GPU"),
         ({"trainer__accelerator": "tpu"}, "sees no TPU"),
+        ({"trainer__limit_train_batches": 0.01}, "trainer.limit_train_batches: 0.01 of 3 batches is none"),
+        ({"trainer__limit_val_batches": 0.1}, "trainer.limit_val_batches: 0.1 of 1 batches is none"),
+        ({"trainer__limit_train_batches": 2, "trainer__val_check_interval": 3}, "3 batches, but an epoch has 2"),
+        ({"trainer__strategy": "ddp_spawn"}, "trainer.strategy: ddp_spawn is for notebooks"),
         ({"trainer__sync_batchnorm": True}, "trainer.sync_batchnorm: true needs GPUs"),
         ({"trainer__val_check_interval": 50}, "val_check_interval"),
     ],
@@ -97,6 +101,31 @@ def test_a_batch_with_a_nan_is_left_out_and_counted(run, nan_at_step, weights_of
     assert all(tensor.isfinite().all() for tensor in weights_of(artifacts).values())
     assert all(row["train_loss"] == row["train_loss"] for row in rows_of(artifacts))
     assert "2 batches left out (NaN)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("on_nan", ["stop", "skip"])
+def test_a_gradient_that_is_not_finite_moves_nothing(run, monkeypatch, weights_of, on_nan, capsys):
+    """With a sound loss: as where a square root is 0."""
+    original, seen = Recogniser.features, []
+
+    def features(self, images):
+        found = original(self, images)
+        if self.training and found.requires_grad:
+            seen.append(len(images))
+            if len(seen) == 2:
+                found.register_hook(lambda gradient: gradient * float("inf"))
+        return found
+
+    monkeypatch.setattr(Recogniser, "features", features)
+    if on_nan == "skip":
+        artifacts = run(epochs=1, loss__on_nan=on_nan)
+        assert all(tensor.isfinite().all() for tensor in weights_of(artifacts).values())
+        assert "1 batches left out" in capsys.readouterr().out
+        return
+    with pytest.raises(FacelineError, match="the gradient of the identity loss is not finite in epoch 1") as caught:
+        run(epochs=1)
+    recogniser, _ = load_recogniser(Path(str(caught.value).rsplit(" ", 1)[1]))
+    assert all(tensor.isfinite().all() for tensor in recogniser.state_dict().values())
 
 
 def test_a_nan_within_the_network_does_not_stay_in_its_statistics(run, monkeypatch, weights_of):

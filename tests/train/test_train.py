@@ -1,5 +1,6 @@
 """A run of the train stage: what it learns, what it leaves, and that it can be repeated."""
 
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from faceline_core.errors import FacelineError
 from faceline_core.models.checkpoint import load_head, load_recogniser
 from faceline_core.models.recogniser import Margin, Recogniser
 from faceline_core.stage.console import guarded
+from faceline_train.classifier import Classifier
+from faceline_train.validating import validate
 
 COLUMNS = [
     *("epoch", "train_loss", "train_acc", "train_f1", "val_loss", "val_acc", "val_f1"),
@@ -144,6 +147,72 @@ def test_accumulated_batches_are_one_large_batch(run, weights_of, assert_same):
     one = run("one", batch_size=8, **plain)
     many = run("many", batch_size=4, trainer__accumulate_grad_batches=2, **plain)
     assert_same(weights_of(one), weights_of(many), atol=1e-5)
+
+
+def test_a_step_that_a_limit_cuts_short_is_the_mean_over_its_faces(run, weights_of, assert_same):
+    plain = {
+        "model_name": "resnet18",
+        "epochs": 1,
+        "batch_size": 4,
+        "optimizer__name": "sgd",
+        "augment__preset": "none",
+        "trainer__freeze_batchnorm": True,
+        "trainer__limit_train_batches": 1,
+    }
+    one = run("one", **plain)
+    cut = run("cut", **plain, trainer__accumulate_grad_batches=2)
+    assert_same(weights_of(one), weights_of(cut), atol=1e-6)
+
+
+def test_an_epochs_figures_are_of_its_last_weights(run, rows_of, settings, processed):
+    """Where validation within the epoch does not end with it: three batches, validated after the second."""
+    artifacts = run(epochs=1, trainer__val_check_interval=2, checkpoint__save_top_k=1, model_name="resnet18")
+    (row,) = rows_of(artifacts)
+    (kept,) = (artifacts / "checkpoints").glob("001_*.pth")
+    for file in (kept, artifacts / "checkpoints/final_model.pth"):
+        figures = validate(settings(dataset__path=str(processed)), file, artifacts)
+        assert figures["val_loss"] == pytest.approx(row["val_loss"], rel=1e-5)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+def test_a_compiled_backbone_gives_what_it_gives(run, weights_of, monkeypatch):
+    """By torch's interpreter of compiled graphs: building machine code takes minutes."""
+    compiled = []
+    original = torch.nn.Module.compile
+
+    def compile_by_interpreter(self, **_):
+        compiled.append(self)
+        original(self, backend="aot_eager")
+
+    plain = weights_of(run("plain", epochs=1, model_name="resnet18"))
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_by_interpreter)
+    artifacts = run("compiled", epochs=1, model_name="resnet18", trainer__compile=True)
+    assert len(compiled) == 1
+    for name, tensor in weights_of(artifacts).items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(plain[name], tensor, atol=0.005, rtol=0)
+
+
+def test_the_loss_is_smoothed_while_training_only(run):
+    """One batch with the first weights: cross-entropy against 1 - e + e / C for the right person, e / C for others."""
+    seen = []
+    original = Classifier.training_step
+
+    def training_step(self, batch, index):
+        loss = original(self, batch, index)
+        seen.append((self.recogniser, batch, loss.item()))
+        return loss
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classifier, "training_step", training_step)
+        run(epochs=1, batch_size=16, lr=1e-12, loss__label_smoothing=0.2, model_name="resnet18")
+    recogniser, batch, found = seen[0]
+    with torch.no_grad():
+        logs = recogniser.train()(batch.images).double().log_softmax(dim=1)
+    expected = -sum(
+        logs[i, c] * (0.2 / 4 + (0.8 if c == label else 0)) for i, label in enumerate(batch.labels) for c in range(4)
+    )
+    assert found == pytest.approx(float(expected) / 16, rel=1e-4)
 
 
 def test_the_running_mean_of_the_weights_is_what_is_kept(run, content_of, assert_same):
