@@ -1,6 +1,7 @@
 """Parameter groups, schedules and the running mean of the weights, against their definitions."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -109,7 +110,7 @@ def test_cosine_rises_to_its_top_and_falls_to_its_floor():
     rates, optimizer, _ = scheduled(10, 10)
     assert max(rates) == rates[10] == pytest.approx(0.2), "max_lr_factor x lr, after a tenth of the steps"
     assert rates[0] == pytest.approx(0.2 / 11)
-    assert all(later > earlier for earlier, later in zip(rates[:10], rates[1:11], strict=True))
+    assert all(later > earlier for earlier, later in pairwise(rates[:11]))
     assert rates[55] == pytest.approx(0.001 + 0.199 * 0.5 * (1 + math.cos(math.pi * 0.5)))
     assert rate_of_head(optimizer) == pytest.approx(0.001)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.0001), "the backbone's is a tenth throughout"

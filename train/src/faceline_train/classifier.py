@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
 from faceline_core.errors import FacelineError
+from faceline_core.models.folding import fold_frozen
 from faceline_core.models.recogniser import Recogniser
 from faceline_core.parameters import StageParameters
 from faceline_core.training.optimisation import build_optimizer
@@ -143,6 +144,7 @@ class Classifier(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         settings = self.settings
+        fold_frozen(self.recogniser.backbone, self.recogniser.img_size)  # now that weights to go on from are in
         fused = self.trainer.precision == "32-true" or not settings.trainer.gradient_clip_val
         optimizer = build_optimizer(
             self.recogniser.backbone, [self.recogniser.head], settings.lr, settings.optimizer, fused

@@ -145,7 +145,7 @@ class _ValidateAtTheEnd(lightning.Callback):
 class _StopAtOnce(lightning.Callback):
     """SIGTERM ends a run as Ctrl-C does. Lightning's own handler asks the other processes first, and waits for ever."""
 
-    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _interrupt)
 
