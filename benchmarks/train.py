@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(path) for path in ROOT.glob("*/src")]
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the stages set it, for both
 
 import torch
 import yaml
@@ -60,7 +60,7 @@ def textbook(processed: Path, options: argparse.Namespace) -> list[float]:
     ]
     spec = find_backbone(options.model, options.size)
     backbone = spec.build()
-    still = freeze(backbone, options.freeze, options.size)
+    freeze(backbone, options.freeze, options.size)  # their gradients; such loops leave BatchNorm in training mode
     head = nn.Linear(spec.dim, len(faces.classes))
     network = nn.Sequential(backbone, head)
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=1e-3)
@@ -68,8 +68,6 @@ def textbook(processed: Path, options: argparse.Namespace) -> list[float]:
     for _ in range(options.epochs):
         began = time.perf_counter()
         network.train()
-        for module in still:
-            module.eval()
         for images, labels in loaders[0]:
             optimizer.zero_grad()
             nn.functional.cross_entropy(network(images), labels).backward()

@@ -132,8 +132,14 @@ def _stack(faces: FaceSet, augmentation: Augmentation | None, view: int, chosen:
 
 
 def _digest(recogniser: Recogniser, key: Any) -> str:
-    digest = hashlib.sha256(repr((key, recogniser.normalisation, recogniser.spec.as_dict())).encode())
+    facts = (key, recogniser.normalisation, recogniser.spec.as_dict(), weights_hash(recogniser))
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
+
+
+def weights_hash(recogniser: Recogniser) -> str:
+    """Hex SHA-256 over the backbone's tensors."""
+    digest = hashlib.sha256()
     for name, tensor in recogniser.backbone.state_dict().items():
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:32]
+        digest.update(tensor.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()

@@ -25,6 +25,7 @@ from faceline_core.models.tensor_file import read_tensor_file
 from faceline_core.stage.files import replaced_folder
 from faceline_core.stage.progress import say
 from faceline_train.classifier import Classifier
+from faceline_train.embeddings import weights_hash
 
 _FACES_A_PERSON, _FACES = 20, 20_000
 """The most faces of a person, and about the most of all, that the mean embeddings are made of."""
@@ -62,12 +63,13 @@ def hand_over(
     final = {**describe(recogniser), "state_dict": recogniser.state_dict(), **state(), "resume": resume}
     write_checkpoint(checkpoints / "final_model.pth", final)
     _make_whole(checkpoints, recogniser)
-    means = None
+    means: dict[Any, Tensor] = {}  # a frozen backbone sees every face alike, and so do checkpoints of one epoch
     for path in sorted(set(checkpoints.glob("*.pth")) - {checkpoints / "head.pth"}):
         trained, content = load_recogniser(path)
-        if means is None or not recogniser.frozen:  # a frozen backbone sees every face alike in all of them
-            means = person_embeddings(trained, faces, features, trainer.strategy.root_device)
-        content["person_embeddings"] = means
+        seen = 0 if recogniser.frozen else weights_hash(trained)
+        if seen not in means:
+            means[seen] = person_embeddings(trained, faces, features, trainer.strategy.root_device)
+        content["person_embeddings"] = means[seen]
         write_checkpoint(path, content)
         if path.name == "best_model.pth":
             save_head(checkpoints / "head.pth", trained.cpu())

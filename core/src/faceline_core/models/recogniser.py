@@ -70,7 +70,8 @@ class Recogniser(nn.Module):
         """Faces (N, 3, H, W), uint8 or float, RGB in [0, 255], to features (N, D): embeddings before normalisation."""
         if self.normalisation.channel_order == "bgr":
             images = images.flip(1)
-        return self.backbone((images.to(self.mean.dtype) - self.mean) / self.std)  # type: ignore[no-any-return]
+        images = torch.addcmul(-self.mean / self.std, images.to(self.mean.dtype), 1 / self.std)  # one pass over memory
+        return self.backbone(images)  # type: ignore[no-any-return]
 
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Faces as for `features` to unit embeddings (N, D) and the norms (N, 1) that they had."""

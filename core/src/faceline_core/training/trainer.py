@@ -51,6 +51,8 @@ def build_trainer(
     """
     _check_device(settings, precision)
     _quiet()
+    # Deterministic algorithms would also fill every new tensor with NaN, a pass over memory that finds nothing here.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     bar = bool(refresh_rate) and sys.stderr.isatty()
     try:
         trainer = lightning.Trainer(
