@@ -29,3 +29,14 @@ def test_there_are_recipes():
     assert {recipe.stem for recipe in RECIPES} >= {
         *("frozen_head", "finetune_timm", "transfer_mobilenet", "transfer_efficientnet", "adaface_ir50")
     }
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_is_searched_around_its_own_values(recipe):
+    values = yaml.safe_load(recipe.read_text())
+    for name, space in values["optuna"]["search_spaces"].items():
+        own = values
+        for part in name.split("."):
+            own = own[part]
+        inside = own in space["choices"] if "choices" in space else space["low"] <= own <= space["high"]
+        assert inside, f"{name}: {own}"

@@ -173,7 +173,7 @@ class Classifier(lightning.LightningModule):
         loss.reset()
         metrics.reset()
         wanted = ("loss", *self.settings.logging.metrics)
-        self.log_dict({f"{split}_{name}": figures[name].float() for name in wanted})
+        self.log_dict({f"{split}_{name}": figures[name].float().to(self.device) for name in wanted})
 
     def _seed_step(self, batches_done: int) -> None:
         """Dropout is a function of (seed, epoch), and of the batch from which a run goes on, and of the process."""

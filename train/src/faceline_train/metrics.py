@@ -40,7 +40,8 @@ class Classification(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         seen = self.taken + self.shown > 0
-        right, taken, shown = (count[seen].float() for count in (self.right, self.taken, self.shown))
+        # on the CPU, in double: a mean of ones must not come out above 1, and not all devices have it
+        right, taken, shown = (count[seen].cpu().double() for count in (self.right, self.taken, self.shown))
         return {
             "acc": self.right.sum() / self.shown.sum(),
             "precision": (right / taken.clamp_min(1)).mean(),

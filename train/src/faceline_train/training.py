@@ -19,10 +19,11 @@ from faceline_core.stage.files import forget_scratch, scratch_folder
 from faceline_core.stage.processes import is_first
 from faceline_core.stage.progress import say
 from faceline_core.training.ema import RunningMean
+from faceline_core.training.epoch_batches import check_batch_size
 from faceline_core.training.history import History
 from faceline_core.training.loggers import build_loggers
 from faceline_core.training.resume import KeepProgress
-from faceline_core.training.trainer import Precision, build_trainer
+from faceline_core.training.trainer import Precision, build_trainer, check_machine
 from faceline_train.augmentation import Augmentation
 from faceline_train.classifier import Classifier, DivergedError
 from faceline_train.compiling import compile_backbone
@@ -69,8 +70,10 @@ def train(
         FacelineError: where faces, weights or parameters do not do; the message says what to change.
     """
     _check_names(parameters)
+    check_machine(parameters.trainer)
     augmentation = Augmentation(parameters.augment, parameters.seed, parameters.img_size)
     faces = open_faces(parameters.dataset, parameters.img_size, parameters.classes, parameters.seed)
+    check_batch_size(parameters.batch_size, len(faces[0]), world=1)  # before anything that takes time
     recogniser, loaded = build_recogniser(parameters, faces[0].classes)
     shared = scratch or artifacts / ".scratch"
     precision = decide(recogniser, parameters.trainer, parameters.batch_size, shared / "precision.json")

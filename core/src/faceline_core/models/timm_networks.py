@@ -114,7 +114,9 @@ def _size(network: str, img_size: int) -> dict[str, Any]:
 
 def _check(network: str) -> None:
     if not timm.is_model(network):
-        raise FacelineError(f"model_name: timm/{network} is unknown; {nearest(network, names())}")
+        raise FacelineError(
+            f"model_name: timm/{network} is unknown; {nearest(f'timm/{network}', [f'timm/{name}' for name in names()])}"
+        )
     try:
         timm.get_pretrained_cfg(network)
     except RuntimeError:

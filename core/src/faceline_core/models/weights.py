@@ -62,8 +62,8 @@ def load_backbone_weights(network: nn.Module, backbone: Backbone, weights: str, 
     if strict and found.share < _ENOUGH:
         raise FacelineError(
             f"weights: {where} fits {len(found.fitting)} of {found.total} tensors of {backbone.name}, which is less "
-            f"than 90 % ({found.misfits()}). Set model_name to the network they are of, weights: none, or "
-            "weights_strict: false"
+            "than 90 %. Set model_name to the network they are of, weights: none, or weights_strict: false "
+            f"({found.misfits()})"
         )
     _put_in(network, found.fitting)
     misfits = found.misfits()

@@ -59,7 +59,7 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         """The epoch that iteration goes through, and the batch of it that it starts with."""
         faces = len(self.labels)
         if shuffle:
-            _check_batch_size(batch_size, faces, world)
+            check_batch_size(batch_size, faces, world)
             cuts = [*range(0, faces, batch_size), faces]
             if cuts[-1] - cuts[-2] < 2 * world:
                 cuts.pop()
@@ -114,7 +114,8 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         )
 
 
-def _check_batch_size(batch_size: int, faces: int, world: int) -> None:
+def check_batch_size(batch_size: int, faces: int, world: int) -> None:
+    """Raises where a training batch is larger than the data, or cannot be shared out over processes."""
     if batch_size > faces:
         raise FacelineError(f"batch_size: {batch_size} faces a batch, but train has {faces}. Lower batch_size")
     if batch_size % world or batch_size < 2 * world:

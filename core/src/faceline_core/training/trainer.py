@@ -49,7 +49,9 @@ def build_trainer(
     Raises:
         FacelineError: where a device, precision or strategy is asked for that this machine does not have.
     """
-    _check_device(settings, precision)
+    check_machine(settings)
+    if precision == 16 and _on_cpu(settings):
+        raise FacelineError("trainer.precision: 16 needs a GPU, and this run is on the CPU. Set bf16, 32 or auto")
     _quiet()
     # Deterministic algorithms would also fill every new tensor with NaN, a pass over memory that finds nothing here.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -107,8 +109,7 @@ def processes(settings: TrainerSettings) -> int:
 
 def _devices(settings: TrainerSettings) -> int | Literal["auto"]:
     """On this machine: on a CPU as many processes as torchrun started, which Lightning would not ask."""
-    on_cpu = settings.accelerator == "cpu" or (settings.accelerator == "auto" and not torch.cuda.is_available())
-    if settings.devices == "auto" and on_cpu and not torch.backends.mps.is_available():
+    if settings.devices == "auto" and _on_cpu(settings) and not torch.backends.mps.is_available():
         return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return settings.devices
 
@@ -156,7 +157,12 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _check_device(settings: TrainerSettings, precision: Precision) -> None:
+def _on_cpu(settings: TrainerSettings) -> bool:
+    return settings.accelerator == "cpu" or (settings.accelerator == "auto" and not torch.cuda.is_available())
+
+
+def check_machine(settings: TrainerSettings) -> None:
+    """Raises where a device or strategy is asked for that is not there."""
     if settings.accelerator == "gpu" and not torch.cuda.is_available() and not torch.backends.mps.is_available():
         raise FacelineError(
             "trainer.accelerator: gpu, but PyTorch sees no CUDA device. Set auto or cpu, or see docs/containers.md "
@@ -167,10 +173,7 @@ def _check_device(settings: TrainerSettings, precision: Precision) -> None:
 
         if not XLAAccelerator.is_available():
             raise FacelineError("trainer.accelerator: tpu, but torch_xla sees no TPU. Install torch_xla, or set auto")
-    on_cpu = settings.accelerator == "cpu" or (settings.accelerator == "auto" and not torch.cuda.is_available())
-    if precision == 16 and on_cpu:
-        raise FacelineError("trainer.precision: 16 needs a GPU, and this run is on the CPU. Set bf16, 32 or auto")
-    if settings.sync_batchnorm and on_cpu:
+    if settings.sync_batchnorm and _on_cpu(settings):
         raise FacelineError("trainer.sync_batchnorm: true needs GPUs, and this run is on the CPU. Set it to false")
     strategies = lightning.pytorch.strategies.StrategyRegistry.available_strategies()
     copying = ("spawn", "fork", "notebook")

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,7 @@ def write_table(study: "optuna.Study", settings: Optuna, path: Path) -> None:
                 writer.writerow({"trial": places[trial.number], **_row(trial, settings)})
 
 
-def write_report(study: "optuna.Study", settings: Optuna, folder: Path) -> None:
+def write_report(study: "optuna.Study", settings: Optuna, folder: Path, source: object) -> None:
     """Writes trials.csv and the pictures, prints the best trials, and last the command that adopts the best."""
     write_table(study, settings, folder / "trials.csv")
     trials = [trial for trial in study.get_trials(deepcopy=False) if counts(trial)]
@@ -89,10 +90,17 @@ def write_report(study: "optuna.Study", settings: Optuna, folder: Path) -> None:
         say("tune", "no trial finished, so there is nothing to adopt. See the reasons above and in trials.csv")
         return
     sign = 1 if settings.direction == "maximize" else -1
-    finished.sort(key=lambda trial: (-sign * trial.value, trial.number))
+    # of equals the one with the lowest val_loss, as training itself chooses among epochs
+    finished.sort(key=lambda trial: (-sign * trial.value, trial.user_attrs["val_loss"], trial.number))
+    equal = sum(trial.value == finished[0].value for trial in finished)
     for line in _aligned([_cells(trial, places[trial.number]) for trial in finished[:_SHOWN]], settings):
         print(line)
-    print(f"\nThe best of them, in the pipeline:\n\n    {command(finished[0].user_attrs['values'])}\n", flush=True)
+    if equal > 1:
+        say("tune", f"note: {equal} trials are equal; the first of the table has the lowest val_loss")
+    first = "" if str(source) == "params.yaml" else f"cp {shlex.quote(str(source))} params.yaml && "
+    print(
+        f"\nThe best of them, in the pipeline:\n\n    {first}{command(finished[0].user_attrs['values'])}\n", flush=True
+    )
 
 
 def _best_so_far(trial: FrozenTrial, settings: Optuna) -> tuple[int, float]:

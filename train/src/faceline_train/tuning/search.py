@@ -80,7 +80,7 @@ def search(
         say("tune", f"study {study.study_name} in {store.name}: {done} of {total} trials are done")
         say("tune", f"what the trainings say goes to {common.log}")
         _Trials(study, common, total, grace).run()
-        write_report(study, parameters.optuna, artifacts / "tune")
+        write_report(study, parameters.optuna, artifacts / "tune", source)
     return study
 
 

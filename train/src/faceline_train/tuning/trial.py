@@ -85,6 +85,7 @@ def value_of(trial: optuna.Trial, common: Common, folder: Path, name: str, first
     finally:
         trial.set_user_attr("seconds", round(time.monotonic() - began, 1))
     trial.set_user_attr("epoch", int(row["epoch"]))
+    trial.set_user_attr("val_loss", row["val_loss"])
     return row[metric]
 
 
