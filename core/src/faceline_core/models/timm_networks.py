@@ -121,7 +121,10 @@ def _check(network: str) -> None:
         timm.get_pretrained_cfg(network)
     except RuntimeError:
         tagged = timm.list_models(f"{network.partition('.')[0]}.*", pretrained=True)
-        raise FacelineError(f"model_name: timm/{network} has an unknown tag; {nearest(network, tagged)}") from None
+        known = [f"timm/{name}" for name in tagged]
+        raise FacelineError(
+            f"model_name: timm/{network} has an unknown tag; {nearest(f'timm/{network}', known)}"
+        ) from None
 
 
 def _settings(network: str) -> dict[str, Any]:
