@@ -7,7 +7,7 @@ import pytest
 from faceline_core.errors import FacelineError
 from faceline_core.stage import console
 from faceline_core.stage.files import replaced_folder, scratch_folder, write_json, written_beside
-from faceline_core.stage.progress import progress
+from faceline_core.stage.progress import progress, say
 
 
 def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
@@ -102,3 +102,23 @@ def test_progress_passes_everything_on_and_tells_now_and_then(capsys):
     assert list(progress(iter(range(5)), 5, "preprocess", "photos", seconds=0)) == [0, 1, 2, 3, 4]
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(",")[0] for line in lines] == [f"[preprocess] {n}/5 photos" for n in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("environment", "first"),
+    [
+        ({}, True),
+        ({"RANK": "0", "LOCAL_RANK": "0", "GROUP_RANK": "0"}, True),
+        ({"RANK": "4", "LOCAL_RANK": "0", "GROUP_RANK": "1"}, False),
+        ({"NODE_RANK": "1"}, False),
+        ({"NODE_RANK": "0", "LOCAL_RANK": "1"}, False),
+        ({"SLURM_PROCID": "3"}, False),
+    ],
+)
+def test_one_process_of_many_speaks(monkeypatch, capsys, environment, first):
+    for name in ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    say("train", "hello")
+    assert capsys.readouterr().out == ("[train] hello\n" if first else "")

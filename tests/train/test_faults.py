@@ -204,9 +204,13 @@ def test_precision_auto_measures_once_and_keeps_to_it(run, monkeypatch, capsys):
     run("fast", epochs=1, trainer__precision="auto", lr=0.002)
     assert timed == [32, "bf16"], "the second run remembers"
     run("slow", epochs=1, trainer__precision="auto")
+    took = 0.5
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_alike", lambda *_: False)
+        run("unsafe", epochs=1, trainer__precision="auto")
     took = 0.95
     run("hardly", epochs=1, trainer__precision="auto")
     found = [
         line.split(", cpu in ")[1].split(",")[0] for line in capsys.readouterr().out.splitlines() if "cpu in" in line
     ]
-    assert found == ["bf16", "bf16", "32 bit", "32 bit"]
+    assert found == ["bf16", "bf16", "32 bit", "32 bit", "32 bit"]

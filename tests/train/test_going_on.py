@@ -17,13 +17,19 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "workers", "mean"), [("plateau", 0, 0.0), ("cosine", 1, 0.0), ("multistep", 0, 0.9)]
+    ("scheduler", "workers", "mean", "network"),
+    [
+        ("plateau", 0, 0.0, "mobilenet_v3_small"),
+        ("cosine", 1, 0.0, "efficientnet_b0"),  # with stochastic depth, which draws
+        ("multistep", 0, 0.9, "mobilenet_v3_small"),
+    ],
 )
 def test_a_stopped_run_goes_on_to_the_same_weights(
-    run, stop_at_step, stopped, weights_of, assert_same, rows_of, scheduler, workers, mean
+    run, stop_at_step, stopped, weights_of, assert_same, rows_of, scheduler, workers, mean, network
 ):
     """Stopped in the middle of the third epoch of four; patience 0 moves the plateau's rate every time."""
     changes = {
+        "model_name": network,
         "epochs": 4,
         "scheduler__name": scheduler,
         "scheduler__milestones": [2, 3],

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from faceline_core.errors import FacelineError
+from faceline_train.classifier import Classifier
 from faceline_train.selection import file_name
 from faceline_train.validating import validate
 
@@ -40,6 +41,25 @@ def test_the_best_is_chosen_by_the_metric_that_was_named(run, rows_of, content_o
     content = content_of(artifacts, "best_model.pth")
     assert (content["epoch"], content["monitor"]) == (best["epoch"], monitor)
     assert content["best"] == pytest.approx(best[monitor])
+
+
+def test_the_best_may_lie_within_an_epoch(run, monkeypatch, content_of):
+    """Validated after each of three batches; the second is told to be the best."""
+    accuracies = iter([0.1, 0.9, 0.2])
+    original = Classifier.log_dict
+
+    def log_dict(self, figures):
+        if "val_acc" in figures:
+            figures["val_acc"] = torch.tensor(next(accuracies))
+            weights.append(self.recogniser.head.weight.detach().clone())
+        original(self, figures)
+
+    weights = []
+    monkeypatch.setattr(Classifier, "log_dict", log_dict)
+    artifacts = run(epochs=1, trainer__val_check_interval=1)
+    content = content_of(artifacts, "best_model.pth")
+    assert content["best"] == pytest.approx(0.9)
+    assert torch.equal(content["state_dict"]["head.weight"], weights[1])
 
 
 def test_the_best_few_are_kept_under_names_of_their_own(run, rows_of, stop_at_step, stopped, weights_of):

@@ -224,6 +224,30 @@ def test_the_running_mean_of_the_weights_is_what_is_kept(run, content_of, assert
     assert not torch.equal(mean["state_dict"]["head.weight"], raw["head.weight"])
 
 
+def test_the_backbone_has_a_rate_of_its_own(run, weights_of):
+    """0: it stays, and the head moves."""
+    changes = {"model_name": "resnet18", "epochs": 1, "augment__preset": "none", "optimizer__weight_decay": 0.0}
+    start = weights_of(run("start", **{**changes, "lr": 1e-12}))
+    found = weights_of(run("found", **changes, optimizer__backbone_lr_factor=0.0))
+    for name, tensor in start.items():
+        if name.endswith("weight"):
+            same = torch.allclose(tensor, found[name], atol=1e-8)
+            assert same == name.startswith("backbone."), name
+
+
+def test_a_plateau_follows_val_loss(run, rows_of):
+    """With patience 0 the rate halves after each epoch whose val_loss is not lower than the lowest."""
+    rows = rows_of(run(epochs=8, lr=0.004, model_name="resnet18", augment__preset="none"))
+    lowest, rate = float("inf"), 0.004
+    for row in rows:
+        assert row["lr"] == pytest.approx(rate)
+        if row["val_loss"] < lowest * (1 - 1e-4):
+            lowest = row["val_loss"]
+        else:
+            rate /= 2
+    assert rate < 0.004, "it never had to fall: the test says nothing"
+
+
 def test_gradients_are_clipped(run, weights_of):
     """To next to nothing: with SGD the weights then hardly move."""
     changes = {"epochs": 1, "optimizer__name": "sgd", "lr": 0.1, "optimizer__weight_decay": 0.0}
