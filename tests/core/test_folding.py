@@ -72,3 +72,13 @@ def test_what_is_trained_is_left_alone():
     fold_frozen(recogniser.backbone, 64)
     assert all(any(module is norm for module in recogniser.modules()) for norm in trained)
     assert len(trained) == 10
+
+
+def test_every_module_keeps_the_mode_it_was_in():
+    """BatchNorms of a network that is trained as a whole may be frozen alone."""
+    recogniser = settled("resnet18", 0.0, 64)
+    recogniser.freeze_batchnorm()
+    before = {name: module.training for name, module in recogniser.named_modules()}
+    assert fold_frozen(recogniser.backbone, 64) == 0
+    assert {name: module.training for name, module in recogniser.named_modules()} == before
+    assert set(before.values()) == {True, False}

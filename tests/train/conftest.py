@@ -22,6 +22,7 @@ SMALL = {
     "classes": None,
     "scheduler.name": "plateau",
     "scheduler.patience": 0,
+    "scheduler.min_lr": 0.0,
     "early_stopping.patience": 0,
     "dataset.num_workers": 0,
     "trainer.accelerator": "cpu",

@@ -71,7 +71,7 @@ def fold_frozen(network: nn.Module, img_size: int) -> int:
     Returns:
         How many BatchNorms were folded.
     """
-    mode = network.training
+    modes = {module: module.training for module in network.modules()}  # of frozen layers others than of the whole
     network.eval()
     probe = (
         next(network.parameters())
@@ -89,7 +89,8 @@ def fold_frozen(network: nn.Module, img_size: int) -> int:
             places[conv].put(conv)
             places[norm].put(norm)
         pairs = []
-    network.train(mode)
+    for module, training in modes.items():
+        module.training = training
     return len(pairs)
 
 

@@ -147,3 +147,11 @@ class Parameters(Section):
         if twice:
             raise ValueError(f"{twice[0]} stands there twice")
         return classes
+
+    @model_validator(mode="after")
+    def _go_together(self) -> "Parameters":
+        if self.only_weights_load and self.ckpt_path is None:
+            raise ValueError("only_weights_load: true takes the weights of ckpt_path, which is null. Name a checkpoint")
+        if self.scheduler.name != "multistep" and self.scheduler.min_lr > self.lr:
+            raise ValueError(f"scheduler.min_lr {self.scheduler.min_lr:g} is above lr {self.lr:g}. Lower it")
+        return self
