@@ -230,6 +230,7 @@ def test_a_killed_process_goes_on(tmp_path, processed, weights_of, assert_same, 
             "epochs": 6,
             "scheduler__name": "cosine",
             "scheduler__patience": 3,
+            "scheduler__min_lr": values["scheduler"]["min_lr"],
             "early_stopping__patience": values["early_stopping"]["patience"],
         },
     )
