@@ -28,8 +28,8 @@ class Recogniser(nn.Module):
         FacelineError: where the backbone is unknown or takes no faces of that size.
     """
 
-    mean: Tensor
-    std: Tensor
+    scale: Tensor
+    shift: Tensor
 
     def __init__(
         self,
@@ -49,8 +49,9 @@ class Recogniser(nn.Module):
         self.backbone = spec.build()
         self.head_name, self.margin = head, margin or Margin()
         self.head = head_for(head, spec.dim, len(classes), self.margin)
-        self.register_buffer("mean", 255 * torch.tensor(spec.normalisation.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(spec.normalisation.std).view(1, 3, 1, 1), persistent=False)
+        mean, std = (255 * torch.tensor(v) for v in (spec.normalisation.mean, spec.normalisation.std))
+        self.register_buffer("scale", _row(1 / std, img_size), persistent=False)
+        self.register_buffer("shift", _row(-mean / std, img_size), persistent=False)
         self._in_eval = freeze(self.backbone, freeze_ratio, img_size)
         self.frozen = self._in_eval == [self.backbone]
         """Whether the whole backbone stays as it is."""
@@ -70,7 +71,7 @@ class Recogniser(nn.Module):
         """Faces (N, 3, H, W), uint8 or float, RGB in [0, 255], to features (N, D): embeddings before normalisation."""
         if self.normalisation.channel_order == "bgr":
             images = images.flip(1)
-        images = torch.addcmul(-self.mean / self.std, images.to(self.mean.dtype), 1 / self.std)  # one pass over memory
+        images = torch.addcmul(self.shift, images.to(self.scale.dtype), self.scale)  # one pass over memory
         return self.backbone(images)  # type: ignore[no-any-return]
 
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,6 +98,12 @@ class Recogniser(nn.Module):
         for module in self._in_eval:
             module.eval()
         return self
+
+
+def _row(channels: Tensor, width: int) -> Tensor:
+    """A value (3,) for each channel, (1, 3, 1, width), channels last: over three numbers at a time, what it is added to
+    or multiplied with takes three times as long."""
+    return channels.view(1, 3, 1, 1).expand(1, 3, 1, width).contiguous(memory_format=torch.channels_last)
 
 
 def unit_and_norm(features: Tensor) -> tuple[Tensor, Tensor]:
