@@ -82,3 +82,10 @@ def test_every_module_keeps_the_mode_it_was_in():
     assert fold_frozen(recogniser.backbone, 64) == 0
     assert {name: module.training for name, module in recogniser.named_modules()} == before
     assert set(before.values()) == {True, False}
+
+
+def test_statistics_that_move_are_left_alone():
+    """A BatchNorm without weights of its own has nothing to train, and yet learns."""
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, affine=False), nn.Flatten()).requires_grad_(False)
+    assert fold_frozen(network, 8) == 0
+    assert fold_frozen(network.eval(), 8) == 1

@@ -94,6 +94,18 @@ def test_each_margin_head_learns(run, rows_of, head):
     )
 
 
+def test_each_checkpoint_of_a_margin_head_has_its_own_columns(run):
+    artifacts = run(head="arcface", epochs=3, lr=0.05, freeze_ratio=1.0, checkpoint__save_top_k=-1)
+    found = []
+    for path in sorted(set((artifacts / "checkpoints").glob("*.pth")) - {artifacts / "checkpoints/head.pth"}):
+        recogniser, content = load_recogniser(path)
+        columns = torch.nn.functional.normalize(recogniser.head.weight.detach(), dim=0).T
+        torch.testing.assert_close(content["person_embeddings"], columns)
+        found.append(columns)
+    assert len(found) == 5
+    assert not torch.equal(found[0], found[1])
+
+
 def test_person_embeddings_are_the_means_of_each_persons_faces(run, processed):
     recogniser, content = load_recogniser(run(epochs=1) / "checkpoints/best_model.pth")
     for label, person in enumerate(content["classes"]):

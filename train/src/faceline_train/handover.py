@@ -66,7 +66,10 @@ def hand_over(
     means: dict[Any, Tensor] = {}  # a frozen backbone sees every face alike, and so do checkpoints of one epoch
     for path in sorted(set(checkpoints.glob("*.pth")) - {checkpoints / "head.pth"}):
         trained, content = load_recogniser(path)
-        seen = 0 if recogniser.frozen else weights_hash(trained)
+        if recogniser.head_name != "softmax":
+            seen: Any = path  # each has columns of its own
+        else:
+            seen = 0 if recogniser.frozen else weights_hash(trained)
         if seen not in means:
             means[seen] = person_embeddings(trained, faces, features, trainer.strategy.root_device)
         content["person_embeddings"] = means[seen]

@@ -72,13 +72,13 @@ def fold_frozen(network: nn.Module, img_size: int) -> int:
         How many BatchNorms were folded.
     """
     modes = {module: module.training for module in network.modules()}  # of frozen layers others than of the whole
+    if not any(_is_plain(module, nn.BatchNorm2d) and _frozen(module) for module in network.modules()):
+        return 0
+    frozen_norms = {module for module in network.modules() if isinstance(module, nn.BatchNorm2d) and _frozen(module)}
     network.eval()
-    probe = (
-        next(network.parameters())
-        .new_zeros(1, 3, img_size, img_size)
-        .uniform_(-1, 1, generator=torch.Generator(next(network.parameters()).device).manual_seed(0))
-    )
-    pairs, expected = _pairs(network, probe)
+    like = next(network.parameters())
+    probe = torch.rand(1, 3, img_size, img_size, generator=torch.Generator().manual_seed(0)).to(like) * 2 - 1
+    pairs, expected = _pairs(network, probe, frozen_norms)
     places = {module: _Place(parent, name) for parent in network.modules() for name, module in parent.named_children()}
     for conv, norm in pairs:
         places[conv].put(FoldedConv(conv, norm))
@@ -94,7 +94,9 @@ def fold_frozen(network: nn.Module, img_size: int) -> int:
     return len(pairs)
 
 
-def _pairs(network: nn.Module, probe: Tensor) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d]], Tensor]:
+def _pairs(
+    network: nn.Module, probe: Tensor, frozen_norms: set[nn.BatchNorm2d]
+) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d]], Tensor]:
     """Frozen convolutions with the frozen BatchNorms that take what they give, and what the network gives."""
     given: list[tuple[nn.Conv2d, Tensor]] = []
     pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
@@ -111,7 +113,7 @@ def _pairs(network: nn.Module, probe: Tensor) -> tuple[list[tuple[nn.Conv2d, nn.
     for module in network.modules():
         if _is_plain(module, nn.Conv2d) and _frozen(module):
             hooks.append(module.register_forward_hook(gave))
-        elif _is_plain(module, nn.BatchNorm2d) and _frozen(module) and module.running_mean is not None:
+        elif module in frozen_norms and _is_plain(module, nn.BatchNorm2d) and module.running_mean is not None:
             hooks.append(module.register_forward_pre_hook(takes))
     expected: Tensor = network(probe)
     for hook in hooks:
@@ -127,4 +129,6 @@ def _is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
 
 
 def _frozen(module: nn.Module) -> bool:
-    return not any(parameter.requires_grad for parameter in module.parameters())
+    """Nothing of it is trained, and a BatchNorm does not move its statistics either."""
+    moves = isinstance(module, nn.BatchNorm2d) and module.training
+    return not moves and not any(parameter.requires_grad for parameter in module.parameters())

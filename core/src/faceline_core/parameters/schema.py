@@ -152,6 +152,7 @@ class Parameters(Section):
     def _go_together(self) -> "Parameters":
         if self.only_weights_load and self.ckpt_path is None:
             raise ValueError("only_weights_load: true takes the weights of ckpt_path, which is null. Name a checkpoint")
-        if self.scheduler.name != "multistep" and self.scheduler.min_lr > self.lr:
-            raise ValueError(f"scheduler.min_lr {self.scheduler.min_lr:g} is above lr {self.lr:g}. Lower it")
+        highest = self.lr * (self.scheduler.max_lr_factor if self.scheduler.name == "cosine" else 1)
+        if self.scheduler.name != "multistep" and self.scheduler.min_lr > highest:
+            raise ValueError(f"scheduler.min_lr {self.scheduler.min_lr:g} is above lr {highest:g}. Lower it")
         return self

@@ -113,9 +113,11 @@ def _keep_memory() -> None:
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):  # musl has none
-        for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
-            libc.mallopt(option, _KEPT_BYTES)
+    if not hasattr(libc, "mallopt"):  # musl
+        return
+    # Before 2.35 glibc takes 32 MB at most. Raising the other alone would have every tensor mapped anew.
+    if libc.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES) or libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20):
+        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def processes(settings: TrainerSettings) -> int:
