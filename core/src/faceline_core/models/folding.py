@@ -1,7 +1,5 @@
 """Frozen BatchNorms become part of the convolutions before them: the same numbers in fewer passes over memory."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
@@ -45,17 +43,6 @@ class PassedOver(nn.Module):
         return x
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a module stands: `getattr(parent, name)`."""
-
-    parent: nn.Module
-    name: str
-
-    def put(self, module: nn.Module) -> None:
-        setattr(self.parent, self.name, module)
-
-
 @torch.no_grad()
 def fold_frozen(network: nn.Module, img_size: int) -> int:
     """Folds each frozen BatchNorm into the frozen convolution whose output it takes, in place.
@@ -71,23 +58,23 @@ def fold_frozen(network: nn.Module, img_size: int) -> int:
     Returns:
         How many BatchNorms were folded.
     """
-    modes = {module: module.training for module in network.modules()}  # of frozen layers others than of the whole
-    if not any(_is_plain(module, nn.BatchNorm2d) and _frozen(module) for module in network.modules()):
+    frozen = {module for module in network.modules() if _frozen(module)}
+    if not any(isinstance(module, nn.BatchNorm2d) for module in frozen):
         return 0
-    frozen_norms = {module for module in network.modules() if isinstance(module, nn.BatchNorm2d) and _frozen(module)}
+    modes = {module: module.training for module in network.modules()}  # of frozen layers others than of the whole
+    names = {module: name for name, module in network.named_modules()}
     network.eval()
     like = next(network.parameters())
     probe = torch.rand(1, 3, img_size, img_size, generator=torch.Generator().manual_seed(0)).to(like) * 2 - 1
-    pairs, expected = _pairs(network, probe, frozen_norms)
-    places = {module: _Place(parent, name) for parent in network.modules() for name, module in parent.named_children()}
+    pairs, expected = _pairs(network, probe, frozen)
     for conv, norm in pairs:
-        places[conv].put(FoldedConv(conv, norm))
-        places[norm].put(PassedOver(norm))
+        network.set_submodule(names[conv], FoldedConv(conv, norm))
+        network.set_submodule(names[norm], PassedOver(norm))
     found = network(probe)
     if not torch.allclose(found, expected, rtol=_TOLERANCE, atol=_TOLERANCE * float(expected.abs().max())):
         for conv, norm in pairs:
-            places[conv].put(conv)
-            places[norm].put(norm)
+            network.set_submodule(names[conv], conv)
+            network.set_submodule(names[norm], norm)
         pairs = []
     for module, training in modes.items():
         module.training = training
@@ -95,7 +82,7 @@ def fold_frozen(network: nn.Module, img_size: int) -> int:
 
 
 def _pairs(
-    network: nn.Module, probe: Tensor, frozen_norms: set[nn.BatchNorm2d]
+    network: nn.Module, probe: Tensor, frozen: set[nn.Module]
 ) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d]], Tensor]:
     """Frozen convolutions with the frozen BatchNorms that take what they give, and what the network gives."""
     given: list[tuple[nn.Conv2d, Tensor]] = []
@@ -109,12 +96,10 @@ def _pairs(
         assert isinstance(norm, nn.BatchNorm2d)
         pairs.extend((conv, norm) for conv, output in given if output is inputs[0])
 
-    hooks = []
-    for module in network.modules():
-        if _is_plain(module, nn.Conv2d) and _frozen(module):
-            hooks.append(module.register_forward_hook(gave))
-        elif module in frozen_norms and _is_plain(module, nn.BatchNorm2d) and module.running_mean is not None:
-            hooks.append(module.register_forward_pre_hook(takes))
+    hooks = [
+        module.register_forward_hook(gave) if isinstance(module, nn.Conv2d) else module.register_forward_pre_hook(takes)
+        for module in frozen
+    ]
     expected: Tensor = network(probe)
     for hook in hooks:
         hook.remove()
@@ -123,12 +108,12 @@ def _pairs(
     return once, expected
 
 
-def _is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Of that kind, and does what it does: networks have convolutions and norms that do more."""
-    return isinstance(module, kind) and type(module).forward is kind.forward
-
-
 def _frozen(module: nn.Module) -> bool:
-    """Nothing of it is trained, and a BatchNorm does not move its statistics either."""
-    moves = isinstance(module, nn.BatchNorm2d) and module.training
-    return not moves and not any(parameter.requires_grad for parameter in module.parameters())
+    """A convolution that is not trained, or a BatchNorm that is not and does not move its statistics either.
+
+    Networks have some that do more than these: they are left alone.
+    """
+    conv = isinstance(module, nn.Conv2d) and type(module).forward is nn.Conv2d.forward
+    norm = isinstance(module, nn.BatchNorm2d) and type(module).forward is nn.BatchNorm2d.forward
+    still = norm and not module.training and module.running_mean is not None
+    return (conv or still) and not any(parameter.requires_grad for parameter in module.parameters())

@@ -6,6 +6,7 @@ Their sums are float32 under autocast too: in bfloat16, cosines near 1 are 0.004
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -44,7 +45,7 @@ class Softmax(nn.Module):
             return F.linear(unit_embeddings.float() * norms.float(), self.weight.float(), self.bias.float())
 
 
-class _MarginHead(nn.Module):
+class _MarginHead(nn.Module, ABC):
     """Scaled cosines between embeddings and class directions; a face's own class pays a margin.
 
     Args:
@@ -75,9 +76,9 @@ class _MarginHead(nn.Module):
                 logits[own] = self.s * self._with_margin(cosines[own], norms.float().reshape(-1))
             return logits
 
+    @abstractmethod
     def _with_margin(self, cosines: Tensor, norms: Tensor) -> Tensor:
         """What stands for the cosines (N,) of the faces to their own classes."""
-        raise NotImplementedError
 
     def _cos_of_wider_angle(self, cosines: Tensor, widening: Tensor | float) -> Tensor:
         """cos(theta + widening), constant where the angle would leave [epsilon, pi - epsilon]: cos would turn there."""

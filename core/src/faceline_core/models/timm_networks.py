@@ -114,17 +114,17 @@ def _size(network: str, img_size: int) -> dict[str, Any]:
 
 def _check(network: str) -> None:
     if not timm.is_model(network):
-        raise FacelineError(
-            f"model_name: timm/{network} is unknown; {nearest(f'timm/{network}', [f'timm/{name}' for name in names()])}"
-        )
+        raise FacelineError(f"model_name: timm/{network} is unknown; {_nearest(network, names())}")
     try:
         timm.get_pretrained_cfg(network)
     except RuntimeError:
         tagged = timm.list_models(f"{network.partition('.')[0]}.*", pretrained=True)
-        known = [f"timm/{name}" for name in tagged]
-        raise FacelineError(
-            f"model_name: timm/{network} has an unknown tag; {nearest(f'timm/{network}', known)}"
-        ) from None
+        raise FacelineError(f"model_name: timm/{network} has an unknown tag; {_nearest(network, tagged)}") from None
+
+
+def _nearest(network: str, known: list[str]) -> str:
+    """As one types them."""
+    return nearest(f"timm/{network}", [f"timm/{name}" for name in known])
 
 
 def _settings(network: str) -> dict[str, Any]:
