@@ -32,7 +32,7 @@ COMMON = {"--help", "--debug", "--version"}
 OPTIONS = {
     "sample": {"--params", "--people", "--photos", "--scenes", "--seed", "--out"},
     "detect": {"--detector", "--device", "--json", "--draw"},
-    "preprocess": {"--params"},
+    "preprocess": {"--params", "--aligned", "--skip-unusable"},
     "train": {"--params", "--validate", "--models", "--checkpoint"},
     "evaluate": {"--params", "--split", "--checkpoint", "--output", "--aligned", "--device"},
     "export": {"--params"},

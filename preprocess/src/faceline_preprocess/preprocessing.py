@@ -8,16 +8,16 @@ import faceline_detect
 import faceline_preprocess
 from faceline_core.errors import FacelineError
 from faceline_core.parameters import StageParameters
-from faceline_core.stage.cores import usable_cores
 from faceline_core.stage.files import code_hash, replaced_folder, scratch_folder
 from faceline_core.stage.progress import progress, say
 from faceline_preprocess.finding import Settings, Task
 from faceline_preprocess.listing import Listing, describe_skipped, list_photos
+from faceline_preprocess.machine import count_workers, find_device
 from faceline_preprocess.outcome import Outcome, decide
 from faceline_preprocess.resuming import Notebook
 from faceline_preprocess.table import table
 from faceline_preprocess.workers import find_faces
-from faceline_preprocess.writing import write_faces, write_manifest
+from faceline_preprocess.writing import name_faces, write_folders, write_manifest, write_record_files
 
 DATA = Path("data")
 PROCESSED = DATA / "processed"
@@ -41,14 +41,14 @@ def preprocess(parameters: StageParameters) -> Path:
         say(STAGE, f"note: skipped what is no photo of a person: {describe_skipped(listing)}")
 
     levels = sorted({0.0, *limits.blur_levels})
-    device = _device()
+    device = find_device()
     settings = Settings(parameters.detector, parameters.img_size, limits.pick, tuple(levels), device)
     scratch = scratch_folder(DATA, STAGE, [vars(settings), _code()])
     notebook = Notebook(scratch)
     tasks = {photo.key: Task(photo.key, photo.path, photo.mask) for photo in listing.photos}
     rows = notebook.read(tasks)
     left = [task for key, task in tasks.items() if key not in rows]
-    workers = _workers(limits.num_workers, device)
+    workers = count_workers(limits.num_workers, device)
     done = f", {len(rows)} done before the stop" if rows else ""
     say(STAGE, f"{len(listing.photos)} photos of {len(listing.people)} people{done}; {workers or 1} x {device}")
     for found in progress(find_faces(left, settings, workers), len(left), STAGE, "photos"):
@@ -60,9 +60,15 @@ def preprocess(parameters: StageParameters) -> Path:
         say(STAGE, line)
     _check(listing, outcomes, limits.min_photos, limits.unseen_identities)
     with replaced_folder(PROCESSED) as folder:
-        files = write_faces(folder, outcomes, notebook, levels, limits.pick == "all")
-        write_manifest(folder / "manifest.csv", outcomes, rows, files)
+        faces = name_faces(outcomes, notebook, levels, limits.pick == "all")
+        if limits.format == "recordio":
+            write_record_files(folder, faces, parameters.img_size)
+        else:
+            write_folders(folder, faces)
+        write_manifest(folder / "manifest.csv", outcomes, rows, faces)
     shutil.rmtree(scratch)
+    if limits.format == "recordio":
+        say(STAGE, f"{PROCESSED}/<split>.rec: train on them with dataset.format: recordio")
     say(STAGE, f"each photo and its reason -> {PROCESSED / 'manifest.csv'}")
     return PROCESSED
 
@@ -87,18 +93,3 @@ def _check(listing: Listing, outcomes: list[Outcome], min_photos: int, unseen_id
 def _code() -> str:
     modules = (faceline_core.faces, faceline_detect, faceline_preprocess)
     return code_hash(*(Path(str(module.__file__)).parent for module in modules))
-
-
-def _workers(asked: int | str, device: str) -> int:
-    if asked != "auto":
-        return int(asked)
-    return 1 if device == "cuda" else usable_cores()
-
-
-def _device() -> str:
-    """cuda where there is one. torch is asked only where a driver is: importing it takes seconds."""
-    if not any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/dxg")):
-        return "cpu"
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"

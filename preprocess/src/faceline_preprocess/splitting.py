@@ -7,6 +7,7 @@ from math import floor
 from faceline_preprocess.listing import Photo
 
 SPLITS = ("train", "val", "test", "unseen_val", "unseen")
+KNOWN = SPLITS[:3]
 _FEWEST = 2  # people of a split of unknown people: pairs of different people need two
 
 

@@ -6,12 +6,15 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from faceline_core.data.packing import PackedFace, pack_split
 from faceline_preprocess.naming import copy_name, face_names
 from faceline_preprocess.outcome import Outcome
 from faceline_preprocess.resuming import Notebook
+from faceline_preprocess.splitting import KNOWN, SPLITS
 
 _POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 COLUMNS = (
@@ -23,39 +26,72 @@ COLUMNS = (
 """Of manifest.csv; docs/preprocess.md says what each holds."""
 
 
-def write_faces(
-    folder: Path, outcomes: Sequence[Outcome], notebook: Notebook, levels: Sequence[float], every_face: bool
-) -> dict[Outcome, str]:
-    """`<split>/<identity>/<photo>.jpg` with its blurred copies, and `masks/<split>/<identity>/<photo>.png`.
+@dataclass(frozen=True)
+class FaceFile:
+    """A face to write.
 
-    Returns:
-        The unblurred file of each outcome that is used, relative to `folder`.
+    Attributes:
+        path: `<split>/<person>/<photo>.jpg`, which a RecordIO file keeps as a name.
+        outcome: whose face it is.
+        picture: the notebook's file of it.
+        mask: the notebook's file of its mask; None where it has none.
     """
+
+    path: PurePosixPath
+    outcome: Outcome
+    picture: Path
+    mask: Path | None
+
+
+def name_faces(
+    outcomes: Sequence[Outcome], notebook: Notebook, levels: Sequence[float], every_face: bool
+) -> list[FaceFile]:
+    """The faces of those outcomes that are used, each with its blurred copies, whose mask is that of their face."""
     by_person: dict[str, list[Path]] = defaultdict(list)
     for outcome in outcomes:
         by_person[outcome.photo.identity].append(outcome.photo.path)
     names = {path: name for paths in by_person.values() for path, name in face_names(set(paths)).items()}
-    files = {}
+    faces = []
     for outcome in outcomes:
         if outcome.status != "used":
             continue
-        photo, place = outcome.photo, Path(outcome.split) / outcome.photo.identity
+        photo, place = outcome.photo, PurePosixPath(outcome.split) / outcome.photo.identity
         which = outcome.number if every_face else None
+        mask = None if photo.mask is None else notebook.picture(photo.key, f"{outcome.number}.png")
         for level in levels:
-            file = place / f"{copy_name(names[photo.path], which, level)}.jpg"
-            _copy(notebook.picture(photo.key, f"{outcome.number}_{level}.jpg"), folder / file)
-            if photo.mask is not None:
-                mask = folder / "masks" / file.with_suffix(".png")
-                _copy(notebook.picture(photo.key, f"{outcome.number}.png"), mask)
-            if not level:
-                files[outcome] = file.as_posix()
-    return files
+            path = place / f"{copy_name(names[photo.path], which, level)}.jpg"
+            faces.append(FaceFile(path, outcome, notebook.picture(photo.key, f"{outcome.number}_{level}.jpg"), mask))
+    return faces
+
+
+def write_folders(folder: Path, faces: Sequence[FaceFile]) -> None:
+    """`<split>/<person>/<photo>.jpg` and `masks/<split>/<person>/<photo>.png`."""
+    for face in faces:
+        _copy(face.picture, folder / face.path)
+        if face.mask is not None:
+            _copy(face.mask, folder / "masks" / face.path.with_suffix(".png"))
+
+
+def write_record_files(folder: Path, faces: Sequence[FaceFile], img_size: int) -> None:
+    """`<split>.rec` with what goes with it. Train, val and test number the known people alike."""
+    known = sorted({face.path.parts[1] for face in faces if face.outcome.split in KNOWN})
+    for split in SPLITS:
+        its = sorted((face for face in faces if face.outcome.split == split), key=lambda face: face.path.parts)
+        if not its:
+            continue
+        people = known if split in KNOWN else sorted({face.path.parts[1] for face in its})
+        labels = {person: label for label, person in enumerate(people)}
+        packed = [PackedFace(face.path.relative_to(split).as_posix(), face.picture, face.mask) for face in its]
+        pack_split(folder, split, packed, labels, img_size)
 
 
 def write_manifest(
-    path: Path, outcomes: Sequence[Outcome], rows: Mapping[str, dict[str, Any]], files: Mapping[Outcome, str]
+    path: Path, outcomes: Sequence[Outcome], rows: Mapping[str, dict[str, Any]], faces: Sequence[FaceFile]
 ) -> None:
     """A line a photo (where every face is kept, a line a face) in the order of the outcomes."""
+    files: dict[Outcome, str] = {}
+    for face in faces:
+        files.setdefault(face.outcome, face.path.as_posix())  # the first is the sharp one
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         table.writeheader()

@@ -67,6 +67,11 @@ def read_split(processed: Path, name: str, classes: list[str] | None = None) -> 
         faces = [file for file in files if file.suffix.lower() in SUFFIXES]
         paths += faces
         labels += [label] * len(faces)
+    if not paths and (processed / f"{name}.rec").is_file():
+        raise FacelineError(
+            f"{processed} holds {name}.rec, where a folder {name} was expected. To train on it set dataset.format: "
+            "recordio; for what reads folders set preprocess.format: folder and run preprocess again"
+        )
     if not paths:
         of_whom = "" if classes is None else f" of the {len(classes)} people asked for"
         raise FacelineError(

@@ -58,6 +58,8 @@ class Preprocess(Section):
     """Fraction of each known person's photos for the test."""
     min_photos: Annotated[int, Field(ge=2)]
     """People with fewer usable photos are left out, and listed."""
+    format: Literal["folder", "recordio"]
+    """A folder for each person with a file for each face, or one RecordIO file for each split."""
     num_workers: Workers
     """Worker processes, one thread each; auto: one a core."""
 
