@@ -65,7 +65,7 @@ def _follow(bn: nn.BatchNorm1d, count: Tensor, mean: Tensor, squares: Tensor) ->
     squares = squares + count * (mean - mean_of_all).square()
     add_up(squares)
     variance_of_all = squares / (count_of_all - 1).clamp_min(1)
-    known = (count_of_all > 1) & mean_of_all.isfinite() & variance_of_all.isfinite()
+    known = (count_of_all > 1) & variance_of_all.isfinite()
     for running, now in ((bn.running_mean, mean_of_all), (bn.running_var, variance_of_all)):
         running.copy_(torch.where(known, torch.lerp(running, now.to(running.dtype), bn.momentum), running))
     bn.num_batches_tracked += known

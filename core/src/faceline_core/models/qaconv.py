@@ -162,12 +162,12 @@ class QAConv(nn.Module):
                 for m, shown in zip(maps, visibility, strict=True)
             ]
         with torch.autocast(device, enabled=False):
-            probes = self._faces(maps[0], visibility[0], dtype, (0, 1))
-            galleries = self._faces(maps[1], visibility[1], dtype, (1, 0))
+            probes = self._faces(maps[0], visibility[0], dtype, 1)
+            galleries = self._faces(maps[1], visibility[1], dtype, -1)
             return self._compared(probes, galleries, left_out).mT
 
-    def _faces(self, maps: Tensor, visibility: Tensor | None, dtype: torch.dtype, order: tuple[int, int]) -> _Faces:
-        """One side, with its visibility in it; the `order` of two more channels tells the sides apart."""
+    def _faces(self, maps: Tensor, visibility: Tensor | None, dtype: torch.dtype, order: int) -> _Faces:
+        """One side, with its visibility in it; the `order`, 1 or -1, of two more channels tells the sides apart."""
         weights = self.fc.weight.to(torch.promote_types(dtype, torch.float32)).expand(*maps.shape[:2], -1)
         visible = torch.ones_like(weights, requires_grad=False)
         if visibility is not None and self.visibility == "scaling":
@@ -176,7 +176,7 @@ class QAConv(nn.Module):
             visible = (visibility > 0.5).to(weights.dtype)
             weights = weights * visible * (visible.shape[2] / visible.sum(2, keepdim=True).clamp_min(1))
             # an occluded position's product with anything is 0, and with the other side's ones out of reach
-            told = torch.stack([(visible - 1) * _OUT_OF_REACH, torch.ones_like(visible)], dim=2)[:, :, order]
+            told = torch.stack([(visible - 1) * _OUT_OF_REACH, torch.ones_like(visible)][::order], dim=2)
             maps = torch.cat([maps.masked_fill(visible.unsqueeze(2) == 0, 0), told.to(maps.dtype)], dim=2)
         return _Faces(maps.to(dtype), weights, visible)
 
