@@ -1,0 +1,1 @@
+"""The losses of local matching and occlusion, one a file."""
