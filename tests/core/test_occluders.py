@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from faceline_core.occluders import KINDS, occlude
+from faceline_core.occluders.layer import Layer
 
 # the five points that recognition aligns to, at 112 px
 UPRIGHT = np.array([[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]])
@@ -51,6 +52,9 @@ class TestWhatIsHidden:
         box = np.concatenate([points.min(0), points.max(0)]).astype(int)
         share = 1 - face[box[1] : box[3], box[0] : box[2]].mean()
         assert 0.08 < share < 0.95
+
+    def test_a_veil_leaves_the_eyes(self, points, seed):
+        assert hidden(self.visible("veil", points, seed), points).tolist() == [False, False, True, True, True]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -124,8 +128,26 @@ def test_landmarks_that_span_no_face_are_refused(points, words):
         occlude(grey(), points, "scarf", np.random.default_rng(0))
 
 
+@pytest.mark.parametrize("sigma", [1.0, 2.0, 4.0])
+def test_rough_smoothing_is_close_to_a_gaussian_and_keeps_edges_bright(sigma):
+    drawn = []
+    for roughly in (False, True):
+        layer = Layer((60, 60), np.array([[10.0, 10.0], [50.0, 50.0]]), 5.0, 2)
+        mesh = np.stack(np.meshgrid(np.linspace(10, 50, 9), np.linspace(12, 48, 7)), axis=-1)
+        layer.mesh(mesh, np.random.default_rng(0).uniform(120, 220, (6, 8, 3)))
+        before = layer.pixels.copy()
+        layer.smooth(sigma, roughly)
+        assert np.array_equal(layer.pixels[..., 3], before[..., 3])
+        drawn.append(layer.pixels[..., :3].astype(float))
+    covered = before[..., 3] > 0
+    assert np.abs(drawn[0] - before[..., :3])[covered].mean() > 3
+    assert np.abs(drawn[1] - drawn[0])[covered].mean() < 1
+    assert drawn[1][covered].min() > 110
+    assert (drawn[1][~covered] == 0).all()
+
+
 def test_an_unknown_kind_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"'veill'.*medical_mask, sunglasses, scarf, hand"):
+    with pytest.raises(ValueError, match=r"'veill'.*medical_mask, sunglasses, scarf, hand, veil"):
         occlude(grey(), UPRIGHT, "veill", np.random.default_rng(0))
 
 

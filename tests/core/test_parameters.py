@@ -1,10 +1,13 @@
 import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from faceline_core.errors import FacelineError
+from faceline_core.occluders import KINDS
 from faceline_core.parameters import read_parameters
+from faceline_core.parameters.schema import Sample
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "params.yaml").read_text()
@@ -41,6 +44,18 @@ def test_a_number_is_a_number_however_dvc_writes_it(tmp_path, written):
         ("  val_ratio: 0.15", "  val_ratio: .nan", "preprocess.val_ratio: should be a finite number, found nan"),
         ("  val_ratio: 0.15", "  val_ratio: 0.9", "val_ratio + test_ratio is 1.1"),
         ("  exposure: [20, 240]", "  exposure: [240, 20]", "the lower bound 240 is not below the upper 20"),
+        ("  occluded: 0.2", "  occluded: 1.2", "sample.occluded: should be less than or equal to 1, found 1.2"),
+        ("  occluded: 0.2", "  occluded: true", "sample.occluded: should be a number or a word, not true or false"),
+        (
+            "  occluders: [medical_mask, sunglasses",
+            "  occluders: [mask, sunglasses",
+            "sample.occluders.0: should be 'med",
+        ),
+        (
+            "  occluders: [medical_mask, sunglasses, scarf, hand]",
+            "  occluders: []",
+            "sample.occluders: List should have at least 1 item",
+        ),
         ("  pick: central_largest", "  pick: biggest", "preprocess.pick: should be 'central_largest'"),
         ("seed: 42", "seed: [", "line"),
         ("seed: 42", "seed: {{seed}}", "near line 3 is not YAML: a key must be a word"),
@@ -70,6 +85,11 @@ def test_a_wrong_file_is_told_by_its_key(tmp_path, old, new, expected):
     assert expected in str(caught.value)
     assert str(tmp_path / "params.yaml") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_occluders_that_a_sample_may_have_are_those_that_can_be_drawn():
+    kinds = Sample.model_fields["occluders"].annotation
+    assert get_args(get_args(kinds)[0]) == KINDS
 
 
 def test_a_misspelt_key_is_one_fault(tmp_path):

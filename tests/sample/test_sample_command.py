@@ -28,11 +28,14 @@ def run(*options, cwd=ROOT):
 
 
 def test_options_overrule_the_parameters_and_the_last_line_sums_up(tmp_path):
-    result = run("--people", 2, "--photos", 1, "--scenes", 0, "--seed", 3, "--out", tmp_path / "out")
+    occlusion = ("--occluded", 1, "--occluders", "scarf", "veil")
+    result = run("--people", 2, "--photos", 1, "--scenes", 0, "--seed", 3, "--out", tmp_path / "out", *occlusion)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1].startswith("[sample] 2 people x 1 photos and 0 scenes in ")
     assert len(list((tmp_path / "out/recognition/people").iterdir())) == 2
     assert (tmp_path / "out/detection/label.txt").read_text() == ""
+    rows = (tmp_path / "out/recognition/truth.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[-3] in ("scarf", "veil") for row in rows] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -42,6 +45,8 @@ def test_options_overrule_the_parameters_and_the_last_line_sums_up(tmp_path):
         (["--photos", -1], "photos is -1"),
         (["--scenes", -1], "scenes is -1"),
         (["--seed", -1], "seed is -1"),
+        (["--occluded", 1.5], "occluded is 1.5"),
+        (["--occluders", "scarf", "veill"], "occluders holds 'veill'"),
         (["--people", MOST + 1], f"names for {MOST}"),
         (["--params", "nowhere.yaml"], "nowhere.yaml"),
     ],

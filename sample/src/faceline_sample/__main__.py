@@ -15,6 +15,10 @@ def main() -> int:
     parser.add_argument("--people", type=int, help="identities (default: sample.people of the parameters)")
     parser.add_argument("--photos", type=int, help="photos of each (default: sample.photos)")
     parser.add_argument("--scenes", type=int, help="pictures for detectors (default: sample.scenes)")
+    parser.add_argument(
+        "--occluded", type=float, help="fraction of the photos with an occluder (default: sample.occluded)"
+    )
+    parser.add_argument("--occluders", nargs="+", metavar="KIND", help="which are drawn (default: sample.occluders)")
     parser.add_argument("--seed", type=int, help="of all randomness (default: seed)")
     parser.add_argument("--out", type=Path, default=Path("data/sample"), help="folder to write (default: data/sample)")
     options = parser.parse_args()
@@ -28,6 +32,8 @@ def main() -> int:
             scenes=sample.scenes if options.scenes is None else options.scenes,
             seed=parameters.seed if options.seed is None else options.seed,
             out=options.out,
+            occluded=sample.occluded if options.occluded is None else options.occluded,
+            occluders=sample.occluders if options.occluders is None else options.occluders,
         )
 
     return guarded("sample", work, debug=options.debug)

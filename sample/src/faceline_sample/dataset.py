@@ -3,7 +3,7 @@
 import csv
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from faceline_core.errors import FacelineError
 from faceline_core.stage.cores import usable_cores
 from faceline_core.stage.files import replaced_folder
 from faceline_core.stage.progress import progress, say
+from faceline_sample import OCCLUDED, OCCLUDERS
 from faceline_sample.names import names
 
 _COLUMNS = ["path", "identity", "x1", "y1", "x2", "y2"]
@@ -31,7 +32,25 @@ class _Job:
     name: str
 
 
-def draw_dataset(people: int, photos: int, scenes: int, seed: int, out: Path, processes: int | None = None) -> None:
+@dataclass(frozen=True)
+class _Photos:
+    """The photos of each person: how many, the fraction with an occluder, and which."""
+
+    count: int
+    occluded: float
+    occluders: tuple[str, ...]
+
+
+def draw_dataset(
+    people: int,
+    photos: int,
+    scenes: int,
+    seed: int,
+    out: Path,
+    processes: int | None = None,
+    occluded: float = OCCLUDED,
+    occluders: Sequence[str] = OCCLUDERS,
+) -> None:
     """Draws people and scenes, and puts them in the place of `out` when all of them are there.
 
     Args:
@@ -40,15 +59,20 @@ def draw_dataset(people: int, photos: int, scenes: int, seed: int, out: Path, pr
         seed: the same seed, the same bytes, however many processes draw.
         out: the folder to write; an earlier sample in it is replaced.
         processes: workers; None takes one a core.
+        occluded: fraction of the photos with an occluder, 0 to 1; scenes have theirs whatever it is.
+        occluders: of faceline_core.occluders.KINDS, at least one; each is drawn as often as it stands there.
 
     Raises:
-        FacelineError: where a number is out of range, or `out` holds files that are not a sample.
+        FacelineError: where a number is out of range, an occluder is unknown, or `out` holds files that are not a
+            sample.
     """
     for name, value, least in (("people", people, 1), ("photos", photos, 1), ("scenes", scenes, 0), ("seed", seed, 0)):
         if value < least:
             raise FacelineError(f"{name} is {value}; expected {least} or more. Mend --{name} or params.yaml")
+    _check_occluders(occluded, occluders)
     identities = names(people)
     _refuse_foreign(out)
+    each = _Photos(photos, occluded, tuple(occluders))
     start = time.monotonic()
     jobs = [_Job("person", i, name) for i, name in enumerate(identities)]
     jobs += [_Job("scene", i, f"scene_{i:05d}.jpg") for i in range(scenes)]
@@ -57,7 +81,7 @@ def draw_dataset(people: int, photos: int, scenes: int, seed: int, out: Path, pr
             (folder / part).mkdir(parents=True)
         rows, labels, wider = [], [], []
         for job, result in progress(
-            _work(jobs, partial(_draw, folder, photos, seed), processes), len(jobs), "sample", "people and scenes"
+            _work(jobs, partial(_draw, folder, each, seed), processes), len(jobs), "sample", "people and scenes"
         ):
             if job.kind == "person":
                 rows += result
@@ -70,6 +94,17 @@ def draw_dataset(people: int, photos: int, scenes: int, seed: int, out: Path, pr
         (folder / "detection/wider.txt").write_text("".join(wider), encoding="utf-8")
     seconds = time.monotonic() - start
     say("sample", f"{people} people x {photos} photos and {scenes} scenes in {seconds:.1f} s -> {out}")
+
+
+def _check_occluders(occluded: float, occluders: Sequence[str]) -> None:
+    from faceline_core.occluders import KINDS
+
+    if not 0 <= occluded <= 1:
+        raise FacelineError(f"occluded is {occluded}; expected 0 to 1. Mend --occluded or params.yaml")
+    unknown = [kind for kind in occluders if kind not in KINDS]
+    if unknown or not occluders:
+        found = f"occluders holds {unknown[0]!r}" if unknown else "occluders is empty"
+        raise FacelineError(f"{found}; expected some of {', '.join(KINDS)}. Mend --occluders or params.yaml")
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -100,18 +135,18 @@ def _single_thread() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops its workers
 
 
-def _draw(folder: Path, photos: int, seed: int, job: _Job) -> list:
+def _draw(folder: Path, photos: _Photos, seed: int, job: _Job) -> list:
     return _draw_person(folder, photos, seed, job) if job.kind == "person" else _draw_scene(folder, seed, job)
 
 
-def _draw_person(folder: Path, photos: int, seed: int, job: _Job) -> list:
+def _draw_person(folder: Path, photos: _Photos, seed: int, job: _Job) -> list:
     from faceline_sample.photo import draw_photo, encode, person
 
     who, rows = person(seed, job.index), []
     for part in ("people", "masks"):
         (folder / "recognition" / part / job.name).mkdir()
-    for index in range(photos):
-        photo = draw_photo(who, seed, job.index, index)
+    for index in range(photos.count):
+        photo = draw_photo(who, seed, job.index, index, photos.occluded, photos.occluders)
         jpeg, png = encode(photo)
         stem = f"{job.name}/{job.name}_{index:04d}"
         (folder / f"recognition/people/{stem}.jpg").write_bytes(jpeg)

@@ -1,18 +1,18 @@
 """A photo of a person."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from faceline_core.occluders import KINDS, occlude
+from faceline_core.occluders import occlude
+from faceline_sample import OCCLUDED, OCCLUDERS
 from faceline_sample.background import draw_background
 from faceline_sample.exposure import expose
 from faceline_sample.identity import Identity, draw_identity
 from faceline_sample.placing import put_head, render_head
 from faceline_sample.shot import draw_shot
-
-OCCLUDED = 0.2  # of the photos
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,19 @@ def person(seed: int, identity: int) -> Identity:
     return draw_identity(np.random.default_rng([seed, 1, identity]))
 
 
-def draw_photo(who: Identity, seed: int, identity: int, index: int) -> Photo:
-    """The `index`-th photo of a person: a function of its arguments and nothing else."""
+def draw_photo(
+    who: Identity,
+    seed: int,
+    identity: int,
+    index: int,
+    occluded: float = OCCLUDED,
+    occluders: Sequence[str] = OCCLUDERS,
+) -> Photo:
+    """The `index`-th photo of a person: a function of its arguments and nothing else.
+
+    `occluded` is the probability of an occluder, one of `occluders`. A photo that has none with two values of them is
+    the same photo with both.
+    """
     rng = np.random.default_rng([seed, 2, identity, index])
     shot = draw_shot(rng)
     side = int(rng.integers(320, 481))
@@ -56,8 +67,8 @@ def draw_photo(who: Identity, seed: int, identity: int, index: int) -> Photo:
     put_head(picture, head, corner, shot, rng)
     landmarks, box = head.landmarks + corner, head.box + np.tile(corner, 2)
     visible, occluder = np.ones(shape, bool), "none"
-    if rng.random() < OCCLUDED:
-        occluder = str(KINDS[rng.integers(len(KINDS))])
+    if rng.random() < occluded:
+        occluder = occluders[rng.integers(len(occluders))]
         picture, visible = occlude(picture, landmarks, occluder, rng)
     image = expose(picture, shot, rng, height)
     quality = int(rng.integers(40, 96))

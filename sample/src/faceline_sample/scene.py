@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from faceline_core.occluders import KINDS, occlude
+from faceline_core.occluders import occlude
+from faceline_sample import OCCLUDERS
 from faceline_sample.background import draw_background
 from faceline_sample.exposure import expose
 from faceline_sample.identity import draw_identity
@@ -53,7 +54,7 @@ def draw_scene(seed: int, index: int) -> Scene:
         points = head.landmarks + corner
         hidden = rng.random() < 0.15
         if hidden:
-            picture, _ = occlude(picture, points, str(KINDS[rng.integers(len(KINDS))]), rng)
+            picture, _ = occlude(picture, points, OCCLUDERS[rng.integers(len(OCCLUDERS))], rng)
         boxes.append(np.clip(head.box + np.tile(corner, 2), 0, SIDE - 1))
         landmarks.append(points)
         occluded.append(hidden)

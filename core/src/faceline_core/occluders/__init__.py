@@ -1,4 +1,7 @@
-"""Things that hide a part of a face: drawn over photos, and over aligned faces while training."""
+"""Things that hide a part of a face, drawn over it: by its landmarks, or, in `occluders.aligned`, by the template's.
+
+`occluders.aligned` is imported by that name: who draws over photos needs nothing of alignment.
+"""
 
 from faceline_core.occluders.drawing import KINDS, occlude
 

@@ -1,6 +1,7 @@
 """A camera from five landmarks: where points of an average face lie in the picture."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class Camera:
     origin: Array
     forward: Array
 
-    @property
+    @cached_property
     def unit(self) -> float:
         """Pixels that one eye distance measures, seen head-on."""
         return float(np.linalg.norm(self.matrix, 2))

@@ -5,12 +5,14 @@ from numpy.typing import NDArray
 
 from faceline_core.occluders import shapes
 from faceline_core.occluders.camera import camera_from
+from faceline_core.occluders.veil import veil
 
 _DRAW = {
     "medical_mask": shapes.medical_mask,
     "sunglasses": shapes.sunglasses,
     "scarf": shapes.scarf,
     "hand": shapes.hand,
+    "veil": veil,
 }
 KINDS = tuple(_DRAW)
 """The occluders that `occlude` draws."""

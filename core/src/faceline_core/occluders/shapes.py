@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from faceline_core.occluders.camera import Camera, on_face
 from faceline_core.occluders.layer import Layer
+from faceline_core.occluders.shading import FABRICS, colour_of, lit
 
 Array = NDArray[np.float64]
 
@@ -17,14 +18,13 @@ _MASKS = (
     (84, 104, 150),
     (166, 44, 56),
 )
-_FABRICS = ((150, 40, 44), (56, 70, 110), (196, 182, 150), (70, 92, 72), (108, 104, 110), (206, 150, 60), (32, 34, 40))
 _HANDS = ((238, 200, 176), (222, 178, 146), (196, 148, 112), (160, 112, 80), (116, 80, 58))
 
 
 def medical_mask(camera: Camera, shape: tuple[int, int], rng: np.random.Generator, zoom: int) -> Layer:
     """A surgical, cloth or FFP2 mask over nose, mouth and chin, with its loops."""
     cut = ("surgical", "cloth", "ffp2")[rng.integers(3)]
-    base = _colour(_MASKS if cut != "ffp2" else _MASKS[:3], rng)
+    base = colour_of(_MASKS if cut != "ffp2" else _MASKS[:3], rng)
     top, bottom = rng.uniform(0.34, 0.50), rng.uniform(1.72, 1.90)
     reach = rng.uniform(1.02, 1.22)
     columns = np.linspace(-1, 1, 15)
@@ -41,11 +41,11 @@ def medical_mask(camera: Camera, shape: tuple[int, int], rng: np.random.Generato
         bulge * middle
         + 0.22 * np.exp(-((columns / 0.24) ** 2))[None, :] * np.exp(-(((rows - 0.12) / 0.28) ** 2))[:, None]
     )
-    seen = camera.project(points)
-    layer = Layer(shape, _both(seen, camera.project(_loops(heights, reach))), 2.0, zoom)
-    for loop in camera.project(_loops(heights, reach)):
+    seen, loops = camera.project(points), camera.project(_loops(heights, reach))
+    layer = Layer(shape, np.concatenate([seen.reshape(-1, 2), loops.reshape(-1, 2)]), 2.0, zoom)
+    for loop in loops:
         layer.line(loop, 0.035 * camera.unit, base * 0.9 + 20)
-    colours = _shade(points, base, camera, rng)
+    colours = lit(points, base, camera, rng)
     if cut == "surgical":
         for fold in (2, 4, 6):
             colours[fold] *= 0.90
@@ -102,7 +102,7 @@ def sunglasses(camera: Camera, shape: tuple[int, int], rng: np.random.Generator,
 
 def scarf(camera: Camera, shape: tuple[int, int], rng: np.random.Generator, zoom: int) -> Layer:
     """A scarf around the lower face and the neck."""
-    base = _colour(_FABRICS, rng)
+    base = colour_of(FABRICS, rng)
     top = rng.uniform(0.42, 0.80)
     columns, rows = np.linspace(-1, 1, 15), np.linspace(0, 1, 11)
     reach = 1.75
@@ -114,11 +114,11 @@ def scarf(camera: Camera, shape: tuple[int, int], rng: np.random.Generator, zoom
     points = on_face(angles, np.minimum(heights, 1.0), 0.14)
     points[..., 1] = heights
     points[..., 2] += 0.10 * np.cos(columns * np.pi / 2) - 0.12 * np.clip(heights - 1.6, 0, 1)
-    colours = _shade(points, base, camera, rng)
+    colours = lit(points, base, camera, rng)
     wave = np.sin(rows[:, None] * rng.uniform(16, 24) + 1.5 * columns + rng.uniform(0, 6))[:-1, :-1, None]
     colours = colours * (1 + 0.20 * wave)
     if rng.random() < 0.5:
-        other = _colour(_FABRICS, rng)
+        other = colour_of(FABRICS, rng)
         stripe = (np.arange(10) % int(rng.integers(2, 5)) == 0)[:, None, None]
         colours = np.where(stripe, 0.4 * colours + 0.6 * other * colours / np.maximum(base, 30), colours)
     seen = camera.project(points)
@@ -131,7 +131,7 @@ def scarf(camera: Camera, shape: tuple[int, int], rng: np.random.Generator, zoom
 
 def hand(camera: Camera, shape: tuple[int, int], rng: np.random.Generator, zoom: int) -> Layer:
     """A hand before mouth, cheek or one eye: palm, four fingers, thumb."""
-    base = _colour(_HANDS, rng)
+    base = colour_of(_HANDS, rng)
     target = np.array([(0.0, 1.15), (0.55, 0.75), (-0.55, 0.75), (0.5, 0.05), (-0.5, 0.05)][rng.integers(5)])
     target = target + rng.normal(0, 0.08, 2)
     side = 1 if target[0] > 0 or (target[0] == 0 and rng.random() < 0.5) else -1
@@ -174,21 +174,6 @@ def hand(camera: Camera, shape: tuple[int, int], rng: np.random.Generator, zoom:
     return layer
 
 
-def _colour(palette: tuple[tuple[int, int, int], ...], rng: np.random.Generator) -> Array:
-    return np.clip(np.array(palette[rng.integers(len(palette))], float) + rng.normal(0, 8, 3), 10, 250)
-
-
-def _shade(points: Array, base: Array, camera: Camera, rng: np.random.Generator) -> Array:
-    """(R - 1, C - 1, 3) colours of quads lit from a random direction near the viewer."""
-    one, two = points[1:, 1:] - points[:-1, :-1], points[:-1, 1:] - points[1:, :-1]
-    normal = np.cross(one, two)
-    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
-    normal *= np.where(normal[..., 2:] < 0, -1, 1)
-    light = camera.forward + rng.normal(0, 0.35, 3) + (0, -0.35, 0)
-    light /= np.linalg.norm(light)
-    return base * (0.55 + 0.5 * np.clip(normal @ light, 0, 1))[..., None]
-
-
 def _loops(heights: Array, reach: float) -> Array:
     """(4, K, 3): the loops of a mask, from its corners back to the ears."""
     lines = []
@@ -197,10 +182,6 @@ def _loops(heights: Array, reach: float) -> Array:
             angles = side * np.linspace(reach, 1.62, 5)
             lines.append(on_face(angles, np.linspace(y, 0.12 if row == 0 else 0.45, 5), 0.03))
     return np.stack(lines)
-
-
-def _both(*parts: Array) -> Array:
-    return np.concatenate([part.reshape(-1, 2) for part in parts])
 
 
 def _row(mesh: Array, at: float) -> Array:

@@ -29,6 +29,10 @@ class Sample(Section):
     """Photos of each."""
     scenes: Annotated[int, Field(ge=0)]
     """Pictures with 0 to 12 faces for the detectors."""
+    occluded: Fraction
+    """Of the photos: how many have an occluder."""
+    occluders: Annotated[list[Literal["medical_mask", "sunglasses", "scarf", "hand", "veil"]], Field(min_length=1)]
+    """The kinds that are drawn over photos, each as often as it stands there."""
 
 
 class Preprocess(Section):
