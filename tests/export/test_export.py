@@ -11,7 +11,8 @@ from faceline_core.models.checkpoint import save_checkpoint
 from faceline_core.models.recogniser import Recogniser
 from faceline_core.stage.files import sha256_of
 from faceline_export.exporting import export
-from faceline_export.torchscript import largest_difference, write_torchscript
+from faceline_export.proof import largest_differences
+from faceline_export.torchscript import write_torchscript
 
 VR = {
     "far_1e-1": {"chosen_threshold": 0.41, "far_at_chosen": 0.09, "vr_at_chosen": 0.8, "resolvable": True},
@@ -90,7 +91,7 @@ def test_backbones_and_heads_export_for_any_batch(tmp_path, name, head):
     recogniser.see_channels_as("bgr" if name == "ir_18" else "rgb")
     write_torchscript(recogniser, tmp_path / "m.pt")
     faces = torch.randint(0, 256, (3, 112, 112, 3), dtype=torch.uint8)
-    assert largest_difference(recogniser, tmp_path / "m.pt", faces) <= 1e-4
+    assert largest_differences(recogniser, tmp_path / "m.pt", faces)["forward"] <= 1e-4
 
 
 @pytest.mark.parametrize("answer", ["another", "nan"])
@@ -99,7 +100,7 @@ def test_a_model_that_differs_is_not_exported(trained, monkeypatch, answer):
     export(processed, artifacts)
     before = (artifacts / "model/model.torchscript.pt").read_bytes()
 
-    def write_another(_recogniser, path):
+    def write_another(_recogniser, path, _statistics):
         torch.manual_seed(1)
         other = Recogniser("resnet18", 32, recogniser.classes).eval()
         if answer == "nan":
