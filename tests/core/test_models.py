@@ -108,7 +108,7 @@ def test_a_checkpoint_that_does_not_do_is_told(tmp_path):
         return str(caught.value)
 
     save_checkpoint(tmp_path / "c.pth", Recogniser("resnet18", 64, ["a", "b"]))
-    assert "version 1, this Faceline reads version 2" in error(lambda c: c.update(version=1))
+    assert "version 1, this Faceline reads version 3" in error(lambda c: c.update(version=1))
     assert "not a checkpoint of Faceline's" in error(lambda c: c.pop("format"))
     assert "do not fit resnet18" in error(lambda c: c["state_dict"].pop("head.bias"))
     assert "another normalisation" in error(lambda c: c["normalisation"].update(mean=(0.5, 0.5, 0.5)))

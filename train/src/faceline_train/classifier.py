@@ -1,11 +1,12 @@
 """The recogniser as Lightning trains it; the maths is in faceline_core.models."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
@@ -16,8 +17,10 @@ from faceline_core.parameters import StageParameters
 from faceline_core.training.optimisation import build_optimizer
 from faceline_core.training.schedule import Schedule
 from faceline_train.loading import Batch
-from faceline_train.metrics import Classification
+from faceline_train.metrics import Classification, known_prefix
+from faceline_train.parts import MapLosses, trained_parts
 from faceline_train.resuming import describe_run
+from faceline_train.verifying import Verifying
 
 
 class DivergedError(FacelineError):
@@ -25,13 +28,15 @@ class DivergedError(FacelineError):
 
 
 class Classifier(lightning.LightningModule):
-    """Cross-entropy over known people, with the margin of the head.
+    """Cross-entropy over known people, with the margin of the head, and the losses on feature maps that have a weight.
 
     Args:
         recogniser: the network; its weights are trained in place.
-        parameters: lr, seed, head, optimizer, scheduler, loss, logging, trainer.
+        parameters: lr, seed, head, feature_map, optimizer, scheduler, loss, loss_weights, local, occlusion, logging,
+            trainer, validation.
         face_weights: (C,) what the loss of a person's face is multiplied with; None weighs all alike.
         describe: what a face's index stands for, for messages.
+        verifying: the pairs to verify after each epoch; None verifies none.
     """
 
     def __init__(
@@ -40,10 +45,11 @@ class Classifier(lightning.LightningModule):
         parameters: StageParameters,
         face_weights: Tensor | None = None,
         describe: Callable[[int], str] = str,
+        verifying: Verifying | None = None,
     ):
         super().__init__()
         self.recogniser = recogniser
-        self.settings, self.describe = parameters, describe
+        self.settings, self.describe, self.verifying = parameters, describe, verifying
         self.schedule: Schedule
         self.skipped = 0
         self._resumed_schedule: dict[str, Any] | None = None
@@ -52,10 +58,18 @@ class Classifier(lightning.LightningModule):
         self._remembered: list[Tensor] = []
         self.register_buffer("face_weights", face_weights, persistent=False)
         # "disable" would be quicker, but torchmetrics 1.9 then forgets the weights
+        self.parts = trained_parts(parameters)
+        self.map_losses = MapLosses(parameters) if recogniser.tap else None
+        self.part_losses = nn.ModuleDict({name: MeanMetric(nan_strategy="error") for name in self.parts})
         self.train_loss, self.val_loss = MeanMetric(nan_strategy="error"), MeanMetric(nan_strategy="error")
         self.train_metrics, self.val_metrics = (Classification(len(recogniser.classes)) for _ in range(2))
-        self.train_loss.persistent(True)  # as the metrics are: for a state that is saved within an epoch
+        for metric in (self.train_loss, *self.part_losses.values()):
+            metric.persistent(True)  # as the metrics are: for a state that is saved within an epoch
         self.strict_loading = not recogniser.frozen
+
+    def setup(self, stage: str) -> None:
+        if stage == "fit" and self.map_losses is not None:
+            self.map_losses.build_memory(self.recogniser, self.trainer.strategy.root_device)
 
     def features(self, batch: Batch) -> Tensor:
         """(n, D): of faces, or where the backbone ran before, what the batch holds."""
@@ -63,23 +77,48 @@ class Classifier(lightning.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         self._remember_statistics()
-        features = self.features(batch)
-        logits = self.recogniser.classify(features, batch.labels).float()
-        losses = F.cross_entropy(
-            logits, batch.labels, label_smoothing=self.settings.loss.label_smoothing, reduction="none"
-        )
-        if self.face_weights is not None:
-            losses = losses * self.face_weights[batch.labels]
-        loss = losses.mean()
+        maps: Tensor | None = None
+        if self.map_losses is None:
+            features = self.features(batch)
+        else:
+            features, maps = self.recogniser.features_and_map(batch.images)
+        parts: dict[str, Tensor] = {}
+        logits: Tensor | None = None
+        if "identity" in self.parts:
+            logits = self.recogniser.classify(features, batch.labels).float()
+            parts["identity"] = self._identity_loss(logits, batch.labels)
+        if self.map_losses is not None:
+            assert maps is not None
+            parts |= self.map_losses(self.recogniser, maps, batch.labels, batch.masks, batch.known, self.current_epoch)
+        weights = self.settings.loss_weights
+        loss = torch.stack([getattr(weights, name) * part for name, part in parts.items()]).sum()
+        if self.trainer.world_size > 1:
+            loss = loss + self._nothing(features)
         if not self._finite(loss):
-            self._on_diverged(loss.item(), batch, index)
+            self._on_diverged({name: part.item() for name, part in parts.items()}, batch, index)
             return loss  # its gradients are dropped before the step; without them several processes would get stuck
         self.train_loss.update(loss.detach(), len(batch.labels))
-        if self.recogniser.head_name != "softmax":  # whom the network takes faces for, without the margin
+        for name, part in parts.items():
+            self.part_losses[name].update(part.detach(), len(batch.labels))
+        if self.map_losses is not None and maps is not None:
+            self.map_losses.remember(maps, batch.labels, self.current_epoch)
+        if logits is None or self.recogniser.head_name != "softmax":  # who faces are taken for, without the margin
             with torch.no_grad():
-                logits = self.recogniser.classify(features)
+                logits = self.recogniser.classify(features).float()
         self.train_metrics.update(logits.detach(), batch.labels)
         return loss * batch.share
+
+    def _identity_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        losses = F.cross_entropy(logits, labels, label_smoothing=self.settings.loss.label_smoothing, reduction="none")
+        if self.face_weights is not None:
+            losses = losses * self.face_weights[labels]
+        return losses.mean()
+
+    def _nothing(self, features: Tensor) -> Tensor:
+        """0, by way of everything that is trained: several processes wait for the gradients of all of it."""
+        rest = [self.recogniser.head, self.recogniser.matcher, self.recogniser.occlusion_head]
+        weights = [parameter.sum() for module in rest if module is not None for parameter in module.parameters()]
+        return 0 * (features.float().sum() + torch.stack(weights).sum())
 
     def on_after_backward(self) -> None:
         if self._poisoned:  # a NaN would stay in a running mean for good
@@ -94,8 +133,8 @@ class Classifier(lightning.LightningModule):
         if not self._dropped and not torch.nn.utils.get_total_norm(gradients).isfinite():
             if self.settings.loss.on_nan == "stop":
                 raise DivergedError(
-                    f"the gradient of the identity loss is not finite in epoch {self.current_epoch + 1}, before step "
-                    f"{self.trainer.global_step + 1}: training diverged. Lower lr (now {self.settings.lr:g}), or set "
+                    f"the gradient of the {self._loss_name()} is not finite in epoch {self.current_epoch + 1}, before "
+                    f"step {self.trainer.global_step + 1}: training diverged. Lower lr (now {self.settings.lr:g}), or set "
                     "trainer.precision: 32 or loss.on_nan: skip"
                 )
             self.skipped += 1
@@ -118,6 +157,8 @@ class Classifier(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         self._log("train", self.train_loss, self.train_metrics)
+        if len(self.parts) > 1:
+            self._log_parts()
         self.schedule.after_epoch(float(self.trainer.callback_metrics["val_loss"]))
 
     def validation_step(self, batch: Batch, _index: int) -> None:
@@ -141,14 +182,18 @@ class Classifier(lightning.LightningModule):
                 f"Lower lr (now {self.settings.lr:g}) and train again"
             )
         self._log("val", self.val_loss, self.val_metrics)
+        if self.verifying is not None:
+            with self.trainer.precision_plugin.forward_context():
+                figures = self.verifying.figures(self.recogniser)
+            self.log_dict({name: torch.tensor(value, device=self.device) for name, value in figures.items()})
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         settings = self.settings
         fold_frozen(self.recogniser.backbone, self.recogniser.img_size)  # now that weights to go on from are in
         fused = self.trainer.precision == "32-true" or not settings.trainer.gradient_clip_val
-        optimizer = build_optimizer(
-            self.recogniser.backbone, [self.recogniser.head], settings.lr, settings.optimizer, fused
-        )
+        recogniser = self.recogniser
+        rest = [part for part in (recogniser.matcher, recogniser.occlusion_head, recogniser.head) if part is not None]
+        optimizer = build_optimizer(recogniser.backbone, rest, settings.lr, settings.optimizer, fused)
         steps = int(self.trainer.estimated_stepping_batches)
         self.schedule = Schedule(optimizer, settings.lr, settings.scheduler, steps)
         if self._resumed_schedule is not None:
@@ -172,8 +217,17 @@ class Classifier(lightning.LightningModule):
         figures = {"loss": loss.compute(), **metrics.compute()}
         loss.reset()
         metrics.reset()
-        wanted = ("loss", *self.settings.logging.metrics)
-        self.log_dict({f"{split}_{name}": figures[name].float().to(self.device) for name in wanted})
+        prefix = known_prefix(split, self.settings.validation)
+        logged = {f"{split}_loss": figures["loss"]}
+        logged |= {f"{prefix}_{name}": figures[name] for name in self.settings.logging.metrics}
+        self.log_dict({name: figure.float().to(self.device) for name, figure in logged.items()})
+
+    def _log_parts(self) -> None:
+        for name, mean in self.part_losses.items():
+            assert isinstance(mean, MeanMetric)
+            waits = name == "local" and self.current_epoch < self.settings.local.start_epoch
+            self.log(f"train_{name}_loss", torch.zeros((), device=self.device) if waits else mean.compute())
+            mean.reset()
 
     def _seed_step(self, batches_done: int) -> None:
         """Dropout is a function of (seed, epoch), and of the batch from which a run goes on, and of the process."""
@@ -195,13 +249,19 @@ class Classifier(lightning.LightningModule):
             finite = self.all_gather(finite).all()
         return bool(finite)
 
-    def _on_diverged(self, loss: float, batch: Batch, index: int) -> None:
+    def _loss_name(self) -> str:
+        return f"{self.parts[0]} loss" if len(self.parts) == 1 else "loss"
+
+    def _on_diverged(self, parts: dict[str, float], batch: Batch, index: int) -> None:
         if self.settings.loss.on_nan == "skip":
             self.skipped += 1
             self._dropped = self._poisoned = True
             return
+        name, loss = next(
+            ((name, part) for name, part in parts.items() if not math.isfinite(part)), ("summed", math.inf)
+        )
         raise DivergedError(
-            f"the identity loss is {loss} in epoch {self.current_epoch + 1}, step {index + 1} (faces "
+            f"the {name} loss is {loss} in epoch {self.current_epoch + 1}, step {index + 1} (faces "
             f"{', '.join(self.describe(int(index)) for index in batch.indices[:3])}, ...): training diverged. "
             f"Lower lr (now {self.settings.lr:g}), or set trainer.gradient_clip_val, trainer.precision: 32 or "
             "loss.on_nan: skip"

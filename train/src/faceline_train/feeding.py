@@ -13,6 +13,7 @@ import faceline_core.models
 import faceline_train
 from faceline_core.data.caching import cached
 from faceline_core.data.face_set import FaceSet
+from faceline_core.data.masks import has_masks
 from faceline_core.errors import FacelineError
 from faceline_core.models.recogniser import Recogniser
 from faceline_core.parameters import StageParameters
@@ -60,9 +61,15 @@ class Feeding(lightning.LightningDataModule):
         self.recogniser, self.augmentation, self.parameters = recogniser, augmentation, parameters
         self.precision, self.shared, self.folder = precision, shared, folder
         self.faces = faces
-        plain = not augmentation.transforms
-        self.views = 1 if plain else parameters.augment.views
-        self.by_features = parameters.trainer.reuse_embeddings and recogniser.frozen and self.views > 0
+        self.views = 1 if augmentation.does_nothing else parameters.augment.views
+        whole = recogniser.frozen and recogniser.tap is None  # else feature maps are needed as well
+        self.by_features = parameters.trainer.reuse_embeddings and whole and self.views > 0
+        self.masked = recogniser.occlusion_head is not None
+        if self.masked and not augmentation.occlude and not has_masks(faces[0]):
+            raise FacelineError(
+                "loss_weights.occlusion is above 0, but the training faces have no masks and none are drawn over them: "
+                "there is nothing to learn from. Set augment.occlude: 0.5, or loss_weights.occlusion: 0"
+            )
         self.plain_features: NDArray[np.float32] | None = None
         """(N, D) of the training faces as they are, once the loaders are made, where features take their place."""
         self._loaders: list[FaceLoader | FeatureLoader] = []
@@ -115,7 +122,7 @@ class Feeding(lightning.LightningDataModule):
 
     def _loader(self, faces: FaceSet, sampler: EpochBatches, training: bool) -> FaceLoader | FeatureLoader:
         position = self._position if training else _beginning
-        augmentation = self.augmentation if training and self.augmentation.transforms else None
+        augmentation = self.augmentation if training and not self.augmentation.does_nothing else None
         loader: FaceLoader | FeatureLoader
         assert self.trainer is not None
         if self.by_features:
@@ -126,7 +133,8 @@ class Feeding(lightning.LightningDataModule):
         else:
             settings = self.parameters.dataset
             count = workers(settings.num_workers, self.trainer.num_devices)
-            loader = FaceLoader(faces, sampler, position, augmentation, count, settings.prefetch)
+            masked = training and self.masked
+            loader = FaceLoader(faces, sampler, position, augmentation, masked, count, settings.prefetch)
         if training:
             self._loaders = [loader]
         return loader

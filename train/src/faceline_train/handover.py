@@ -26,6 +26,7 @@ from faceline_core.stage.files import replaced_folder
 from faceline_core.stage.progress import say
 from faceline_train.classifier import Classifier
 from faceline_train.embeddings import weights_hash
+from faceline_train.verifying import Verifying
 
 _FACES_A_PERSON, _FACES = 20, 20_000
 """The most faces of a person, and about the most of all, that the mean embeddings are made of."""
@@ -38,6 +39,7 @@ def hand_over(
     state: Callable[[], dict[str, Any]],
     faces: FaceSet,
     features: NDArray[np.float32] | None,
+    verifying: Verifying | None,
     folder: Path,
     artifacts: Path,
     run_name: str | None,
@@ -50,6 +52,7 @@ def hand_over(
         state: what a checkpoint holds besides the recogniser.
         faces: those trained on.
         features: (N, D) of them, where the backbone was frozen and ran before.
+        verifying: of whose pairs the statistics of the scores are taken, where there is a matcher.
         folder: of the run.
         artifacts: where its outputs go.
         run_name: of a copy; None keeps none.
@@ -73,6 +76,9 @@ def hand_over(
         if seen not in means:
             means[seen] = person_embeddings(trained, faces, features, trainer.strategy.root_device)
         content["person_embeddings"] = means[seen]
+        if trained.matcher is not None and verifying is not None:
+            statistics = verifying.statistics(trained.to(trainer.strategy.root_device))
+            content["score_statistics"] = statistics and statistics.as_dict()
         write_checkpoint(path, content)
         if path.name == "best_model.pth":
             save_head(checkpoints / "head.pth", trained.cpu())

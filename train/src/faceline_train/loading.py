@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from time import perf_counter
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -13,12 +13,20 @@ from torch.utils.data import DataLoader, Dataset
 
 from faceline_core.data.caching import CachedFaces
 from faceline_core.data.face_set import FaceSet
+from faceline_core.data.masks import has_masks, mask_of
 from faceline_core.errors import FacelineError
 from faceline_core.stage.cores import usable_cores
 from faceline_core.training.epoch_batches import EpochBatches
 
-Augment = Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]]
-"""A face (S, S, 3) uint8 RGB, the epoch and the face's index, to the face as it is to be seen then."""
+
+class Augment(Protocol):
+    """As faceline_train.augmentation.Augmentation."""
+
+    def __call__(self, face: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]: ...
+
+    def with_mask(
+        self, face: NDArray[np.uint8], mask: NDArray[np.uint8] | None, epoch: int, index: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]: ...
 
 
 class Batch(NamedTuple):
@@ -29,12 +37,16 @@ class Batch(NamedTuple):
     indices: (n,) int64, the places of the faces in their set.
     share: () float32, what the mean loss over these n faces is multiplied with, so that gradients averaged over
         processes are those of the whole batch: see EpochBatches.share_of. 1 in one process.
+    masks: (n, S, S) uint8, 255 where a face is visible and 0 where it is hidden; None where nobody asks.
+    known: (n,) bool, whether that is known of a face.
     """
 
     images: Tensor
     labels: Tensor
     indices: Tensor
     share: Tensor
+    masks: Tensor | None = None
+    known: Tensor | None = None
 
 
 class FaceLoader:
@@ -47,6 +59,7 @@ class FaceLoader:
             is fetched, not when iteration is set up: Lightning does that before it has read the checkpoint to go on
             from.
         augmentation: what a face goes through; None takes faces as they are.
+        masked: whether batches tell what is visible.
         num_workers: processes that prepare batches; 0 does it here, when a batch is asked for.
         prefetch: batches that each of them prepares ahead.
     """
@@ -57,6 +70,7 @@ class FaceLoader:
         batches: EpochBatches,
         position: Callable[[], tuple[int, int]],
         augmentation: Augment | None = None,
+        masked: bool = False,
         num_workers: int = 0,
         prefetch: int = 2,
     ):
@@ -65,7 +79,7 @@ class FaceLoader:
         self.waited = 0.0
         """Seconds spent waiting for batches since `reset_waited`."""
         self._loader: DataLoader[Any] = DataLoader(
-            _Assembly(faces, augmentation),
+            _Assembly(faces, augmentation, masked),
             batch_sampler=batches,
             num_workers=num_workers,
             prefetch_factor=prefetch if num_workers else None,
@@ -91,7 +105,8 @@ class FaceLoader:
             self.waited += perf_counter() - start
             if isinstance(assembled, FacelineError):
                 raise assembled
-            yield Batch(*assembled, torch.tensor(self.batches.share_of(number)))
+            (images, labels, indices), masks = assembled
+            yield Batch(images, labels, indices, torch.tensor(self.batches.share_of(number)), *masks)
             start = perf_counter()
 
 
@@ -108,16 +123,20 @@ def workers(num_workers: int | Literal["auto"], processes: int = 1) -> int:
 class _Assembly(Dataset[Any]):
     """Whole batches by lists of (epoch, index)."""
 
-    def __init__(self, faces: FaceSet, augmentation: Augment | None):
-        self.faces, self.augmentation = faces, augmentation
+    def __init__(self, faces: FaceSet, augmentation: Augment | None, masked: bool):
+        self.faces, self.augmentation, self.masked = faces, augmentation, masked
+        self.all_clear = masked and not has_masks(faces)
         self.labels = torch.tensor(faces.labels)
 
-    def __getitems__(self, keys: list[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor] | FacelineError:
-        """Images, labels and indices. An error is handed over as a value: raised in a worker, DataLoader would wrap its
-        one line in a traceback."""
+    def __getitems__(
+        self, keys: list[tuple[int, int]]
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]] | FacelineError:
+        """Images, labels and indices; masks and whether they are known. An error is handed over as a value: raised in a
+        worker, DataLoader would wrap its one line in a traceback."""
         try:
             indices = torch.tensor([index for _, index in keys], dtype=torch.int64)
-            return torch.from_numpy(self._images(keys)).permute(0, 3, 1, 2), self.labels[indices], indices
+            images, masks = self._with_masks(keys) if self.masked else (self._images(keys), ())
+            return (torch.from_numpy(images).permute(0, 3, 1, 2), self.labels[indices], indices), masks
         except FacelineError as error:
             return error
 
@@ -128,6 +147,21 @@ class _Assembly(Dataset[Any]):
         if not keys:
             return np.empty((0, *self.faces.face(0).shape), np.uint8)
         return np.stack([self._face(epoch, index) for epoch, index in keys])
+
+    def _with_masks(self, keys: list[tuple[int, int]]) -> tuple[NDArray[np.uint8], tuple[Tensor, Tensor]]:
+        """(n, S, S, 3); (n, S, S) and (n,)"""
+        faces, masks, known = [], [], []
+        for epoch, index in keys:
+            face, mask = self.faces.face(index), mask_of(self.faces, index)
+            known.append(self.all_clear or mask is not None)
+            mask = np.full(face.shape[:2], 255, np.uint8) if mask is None else mask
+            if self.augmentation is not None:
+                face, followed = self.augmentation.with_mask(face, mask, epoch, index)
+                assert followed is not None
+                mask = followed
+            faces.append(face)
+            masks.append(mask)
+        return np.stack(faces), (torch.from_numpy(np.stack(masks)), torch.tensor(known))
 
     def _face(self, epoch: int, index: int) -> NDArray[np.uint8]:
         face = self.faces.face(index)

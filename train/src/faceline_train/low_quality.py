@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from albumentations.core.pydantic import check_range_bounds, nondecreasing
 from albumentations.core.transforms_interface import BaseTransformInitSchema
+from albumentations.core.type_definitions import Targets
 from numpy.typing import NDArray
 from pydantic import AfterValidator
 
@@ -25,8 +26,8 @@ _INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTE
 _TRIES = 10
 
 
-class PastedCrop(albumentations.ImageOnlyTransform):
-    """Keeps a box of the face where it is, and makes the rest black.
+class PastedCrop(albumentations.DualTransform):
+    """Keeps a box of the face where it is, and makes the rest black; in a mask the rest is hidden.
 
     Args:
         scale: least and greatest part of the face's area that the box has.
@@ -36,6 +37,8 @@ class PastedCrop(albumentations.ImageOnlyTransform):
     The box is drawn as that of torchvision's RandomResizedCrop: anew while it does not fit, ten times at most, and
     then the whole face.
     """
+
+    _targets = (Targets.IMAGE, Targets.MASK)
 
     class InitSchema(BaseTransformInitSchema):
         scale: _Parts
@@ -62,6 +65,9 @@ class PastedCrop(albumentations.ImageOnlyTransform):
         pasted = np.zeros_like(img)
         pasted[kept] = img[kept]
         return pasted
+
+    def apply_to_mask(self, mask: NDArray[np.uint8], kept: tuple[slice, slice], **_: Any) -> NDArray[np.uint8]:
+        return self.apply(mask, kept)
 
 
 class LowResolution(albumentations.ImageOnlyTransform):

@@ -7,6 +7,9 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from faceline_core.errors import FacelineError, nearest
+from faceline_core.parameters import StageParameters
+from faceline_core.parameters.metric import Validation
+from faceline_train.parts import trained_parts
 
 NAMES = ("acc", "precision", "recall", "f1")
 
@@ -50,14 +53,33 @@ class Classification(Metric):
         }
 
 
-def logged_names(names: Sequence[str]) -> list[str]:
-    """The metrics that a run logs, in the order of the columns of history.csv."""
-    return [f"{split}_{name}" for split in ("train", "val") for name in ("loss", *dict.fromkeys(names))]
+def known_prefix(split: str, validation: Validation) -> str:
+    """What the figures of naming known people are called by: where `val_acc` is that of pairs, val_known."""
+    return "val_known" if split == "val" and validation.split != "val" else split
 
 
-def check_logged(parameter: str, name: str, names: Sequence[str]) -> None:
+def logged_names(parameters: StageParameters, benchmarks: Sequence[str] = ()) -> list[str]:
+    """The metrics that a run logs, in the order of the columns of history.csv.
+
+    Args:
+        parameters: logging, loss_weights, validation.
+        benchmarks: the figures of `.bin` sets.
+    """
+    metrics = dict.fromkeys(parameters.logging.metrics)
+    validation = parameters.validation
+    parts = trained_parts(parameters)
+    names = ["train_loss"]
+    names += [f"train_{part}_loss" for part in parts] if len(parts) > 1 else []
+    names += [f"train_{name}" for name in metrics]
+    names += ["val_loss", *(f"{known_prefix('val', validation)}_{name}" for name in metrics)]
+    if validation.split != "val":
+        names += ["val_acc", "val_embedding_acc", *(["val_local_acc"] if parameters.loss_weights.local else [])]
+    return [*names, *benchmarks]
+
+
+def check_logged(parameter: str, name: str, parameters: StageParameters) -> None:
     """Raises where a parameter asks for a metric that the run does not log."""
-    logged = logged_names(names)
+    logged = logged_names(parameters)
     if name not in logged:
         unlisted = name.removeprefix("train_").removeprefix("val_")
         hint = f"add {unlisted} to logging.metrics" if unlisted in NAMES else nearest(name, logged)

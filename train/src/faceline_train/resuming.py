@@ -22,24 +22,31 @@ _WITHOUT_EFFECT = {
     "run_name": None,
     "dataset": ("cache", "num_workers", "prefetch"),
     "trainer": ("checkpoint_minutes",),
+    "local": ("max_bytes",),
     "logging": ("loggers", "wandb_project", "offline", "refresh_rate"),
 }
 
 
 def run_key(
-    parameters: StageParameters, recogniser: Recogniser, train_data: str, val_data: str, precision: Precision
+    parameters: StageParameters, recogniser: Recogniser, data: list[str], precision: Precision
 ) -> dict[str, Any]:
     """What the weights depend on: a run goes on only where all of it is the same."""
     core = Path(faceline_core.__file__).parent
-    packages = (Path(faceline_train.__file__).parent, core / "data", core / "models", core / "training")
+    packages = (
+        Path(faceline_train.__file__).parent,
+        core / "data",
+        core / "models",
+        core / "occluders",
+        core / "training",
+    )
     files = [Path(name) for name in (parameters.weights, parameters.ckpt_path) if name and Path(name).is_file()]
     return {
         "parameters": _with_effect(parameters),
         "backbone": recogniser.spec.as_dict(),
-        "data": [train_data, val_data],
+        "data": data,
         "files": [sha256_of(file) for file in files],
         "precision": precision,
-        "code": code_hash(*packages),
+        "code": code_hash(Path(faceline_train.__file__).parent, *packages),
     }
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import lightning
 import torch
 
-from faceline_core.data.face_set import FaceSet, open_faces
+from faceline_core.data.face_set import FaceSet, open_faces, open_held_back
+from faceline_core.data.masks import masks_sha256
+from faceline_core.errors import FacelineError
 from faceline_core.models.checkpoint import describe, save_checkpoint, write_checkpoint
 from faceline_core.models.recogniser import Margin, Recogniser
 from faceline_core.models.weights import load_backbone_weights
@@ -31,9 +33,11 @@ from faceline_train.feeding import Feeding
 from faceline_train.handover import hand_over
 from faceline_train.lines import device_line, epoch_line, size_line
 from faceline_train.metrics import check_logged, logged_names
+from faceline_train.parts import parts_of
 from faceline_train.precision import decide
 from faceline_train.resuming import prepare_resume, run_key
 from faceline_train.selection import Best, Patience, TopK, file_name
+from faceline_train.verifying import Verifying
 
 WEIGHTS = Path("data/.scratch/weights")
 """Where downloaded weights are kept."""
@@ -74,6 +78,7 @@ def train(
     augmentation = Augmentation(parameters.augment, parameters.seed, parameters.img_size)
     faces = open_faces(parameters.dataset, parameters.img_size, parameters.classes, parameters.seed)
     check_batch_size(parameters.batch_size, len(faces[0]), world=1)  # before anything that takes time
+    verifying = open_verifying(parameters, faces[1], matcher=parameters.loss_weights.local > 0)
     recogniser, loaded = build_recogniser(parameters, faces[0].classes)
     shared = scratch or artifacts / ".scratch"
     precision = decide(recogniser, parameters.trainer, parameters.batch_size, shared / "precision.json")
@@ -82,12 +87,13 @@ def train(
     folder = scratch_folder(
         artifacts,
         "dry-run" if dry else "train",
-        run_key(parameters, recogniser, data, faces[1].sha256(), precision),
+        run_key(parameters, recogniser, [data, *_other_data(parameters, faces, verifying)], precision),
         keep_others=True,  # a mistyped parameter costs no stopped run its state: they go when this one has ended
     )
     say("train", _faces_line(*faces))
 
-    classifier = Classifier(recogniser, parameters, _face_weights(parameters, faces[0]), faces[0].describe)
+    weights = _face_weights(parameters, faces[0])
+    classifier = Classifier(recogniser, parameters, weights, faces[0].describe, verifying)
     if parameters.trainer.compile:
         compile_backbone(recogniser)
     run = _Run(parameters, classifier, folder, data, on_epoch)
@@ -109,6 +115,7 @@ def train(
                 run.state,
                 faces[0],
                 run.feeding.plain_features,
+                verifying,
                 folder,
                 artifacts,
                 parameters.run_name,
@@ -132,6 +139,7 @@ def build_recogniser(parameters: StageParameters, classes: list[str]) -> tuple[R
         parameters.freeze_ratio,
         parameters.head,
         Margin(loss.m, loss.h, loss.s, loss.t_alpha),
+        parts=parts_of(parameters),
     )
     loaded = load_backbone_weights(
         recogniser.backbone, recogniser.spec, parameters.weights, WEIGHTS, parameters.weights_strict
@@ -168,7 +176,7 @@ class _Run:
         self.best = Best(settings.monitor, settings.mode, lambda: self.save(checkpoints / "best_model.pth"))
         self.patience = Patience(parameters.early_stopping)
         self.top = TopK(settings, checkpoints, self.save)
-        names = logged_names(parameters.logging.metrics)
+        names = logged_names(parameters, _benchmarks(classifier))
         self.history = History(folder / "train/history.csv", names, self.waited, self.announce)
 
     def trainer(self, precision: Precision) -> lightning.Trainer:
@@ -235,13 +243,53 @@ def _fit(trainer: lightning.Trainer, run: _Run, resumed: Path | None, diverged: 
         raise DivergedError(f"{error}. The weights at that moment: {diverged}") from None
 
 
+def open_verifying(parameters: StageParameters, val: FaceSet, matcher: bool) -> Verifying | None:
+    """The pairs to verify after each epoch; None where nobody asks for any.
+
+    Args:
+        parameters: dataset, img_size, seed, validation.
+        val: faces of known people, of which the statistics of scores are taken where nobody is held back.
+        matcher: whether there is one, whose scores need those statistics.
+
+    Raises:
+        FacelineError: where val_acc is to be that of people held back, and nobody is.
+    """
+    settings = parameters.validation
+    asked = settings.split == "unseen_val"
+    if not asked and not matcher and not any(Path(settings.benchmarks).glob("*.bin")):
+        return None
+    faces: FaceSet | None = None
+    if asked or matcher:
+        faces = open_held_back(parameters.dataset, parameters.img_size)
+        if faces is None and asked:
+            raise FacelineError(
+                f"validation.split: unseen_val, but {parameters.dataset.path} has no unseen_val. Raise "
+                "preprocess.unseen_identities and run preprocess again, or set validation.split: val"
+            )
+        faces = faces or val
+    return Verifying(faces, settings, parameters.seed, parameters.img_size)
+
+
+def _other_data(parameters: StageParameters, faces: tuple[FaceSet, FaceSet], verifying: Verifying | None) -> list[str]:
+    """Hashes of what a run depends on besides the faces that it trains on."""
+    held_back = None if verifying is None else verifying.faces
+    masks = [masks_sha256(faces[0])] if parameters.loss_weights.occlusion else []
+    return [faces[1].sha256(), *([held_back.sha256()] if held_back is not None else []), *masks]
+
+
+def _benchmarks(classifier: Classifier) -> list[str]:
+    """The figures of `.bin` sets that are logged."""
+    verifying = classifier.verifying
+    names = [] if verifying is None else verifying.names(classifier.recogniser.matcher is not None)
+    return [name for name in names if not name.startswith("val_")]
+
+
 def _check_names(parameters: StageParameters) -> None:
     """Metrics that parameters name are logged, before anything is loaded."""
-    metrics = parameters.logging.metrics
-    check_logged("checkpoint.monitor", parameters.checkpoint.monitor, metrics)
-    check_logged("early_stopping.monitor", parameters.early_stopping.monitor, metrics)
+    check_logged("checkpoint.monitor", parameters.checkpoint.monitor, parameters)
+    check_logged("early_stopping.monitor", parameters.early_stopping.monitor, parameters)
     if parameters.checkpoint.save_top_k:
-        file_name(parameters.checkpoint.filename, 1, dict.fromkeys(logged_names(metrics), 0.5))
+        file_name(parameters.checkpoint.filename, 1, dict.fromkeys(logged_names(parameters), 0.5))
 
 
 def _face_weights(parameters: StageParameters, faces: FaceSet) -> torch.Tensor | None:

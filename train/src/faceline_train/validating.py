@@ -13,6 +13,7 @@ from faceline_train.classifier import Classifier
 from faceline_train.feeding import Feeding
 from faceline_train.lines import device_line, size_line
 from faceline_train.precision import decide
+from faceline_train.training import open_verifying
 
 
 def validate(parameters: StageParameters, checkpoint: Path, artifacts: Path = Path("artifacts")) -> dict[str, float]:
@@ -44,7 +45,9 @@ def validate(parameters: StageParameters, checkpoint: Path, artifacts: Path = Pa
     say(
         "train", f"{size_line(recogniser)}, {device_line(trainer, precision)}, epoch {content['epoch']} of {checkpoint}"
     )
-    (figures,) = trainer.validate(Classifier(recogniser, parameters), datamodule=feeding, verbose=False)
+    verifying = open_verifying(parameters, faces[1], matcher=recogniser.matcher is not None)
+    classifier = Classifier(recogniser, parameters, verifying=verifying)
+    (figures,) = trainer.validate(classifier, datamodule=feeding, verbose=False)
     found = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
     say("train", f"{len(faces[1])} validation faces: {found}")
     return dict(figures)

@@ -12,6 +12,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from faceline_core.data.masks import has_masks, mask_of
 from faceline_core.data.part import sources_of
 from faceline_core.data.protocol import FaceSet
 from faceline_core.errors import FacelineError
@@ -53,6 +54,13 @@ class CachedFaces:
 
     def face(self, index: int) -> NDArray[np.uint8]:
         return np.array(self.array[index])
+
+    @property
+    def has_masks(self) -> bool:
+        return has_masks(self.faces)
+
+    def mask(self, index: int) -> NDArray[np.uint8] | None:
+        return mask_of(self.faces, index)
 
     def describe(self, index: int) -> str:
         return self.faces.describe(index)

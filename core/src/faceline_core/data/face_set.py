@@ -14,7 +14,7 @@ from faceline_core.data.recorded import open_recordio
 from faceline_core.errors import FacelineError, nearest
 from faceline_core.parameters.training import Dataset
 
-__all__ = ["FaceSet", "check_people", "open_faces"]
+__all__ = ["FaceSet", "check_people", "open_faces", "open_held_back"]
 
 _WHERE = {"folder": "", "recordio": ".rec", "csv": ".csv"}
 """The formats of our own, and how a split's folder or file of each is called after its name."""
@@ -61,6 +61,13 @@ def open_faces(settings: Dataset, img_size: int, classes: list[str] | None, seed
         )
     val.face(0)
     return train, val
+
+
+def open_held_back(settings: Dataset, img_size: int) -> FaceSet | None:
+    """The faces of people held back for choosing, `unseen_val`; None where there are none."""
+    if settings.format == "folder" and not (Path(settings.path) / "unseen_val").is_dir():
+        return None
+    return _open(settings, "unseen_val", img_size, None)
 
 
 def check_people(train: FaceSet, settings: Dataset, listed: bool) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceline_core.data.faces import read_face
+from faceline_core.data.masks import read_mask_file
 from faceline_core.data.split import Split, read_split
 
 
@@ -27,6 +28,13 @@ class FolderFaces:
 
     def face(self, index: int) -> NDArray[np.uint8]:
         return read_face(self.split.paths[index], self.img_size)
+
+    @cached_property
+    def has_masks(self) -> bool:
+        return self.split.masks.is_dir()
+
+    def mask(self, index: int) -> NDArray[np.uint8] | None:
+        return read_mask_file(self.split.mask_path(index), self.img_size)
 
     def describe(self, index: int) -> str:
         return str(self.split.paths[index])

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from faceline_core.data.masks import has_masks, mask_of
 from faceline_core.data.protocol import FaceSet, Sourced
 
 
@@ -38,6 +39,13 @@ class Part:
 
     def face(self, index: int) -> NDArray[np.uint8]:
         return self.whole.face(int(self.indices[index]))
+
+    @property
+    def has_masks(self) -> bool:
+        return has_masks(self.whole)
+
+    def mask(self, index: int) -> NDArray[np.uint8] | None:
+        return mask_of(self.whole, int(self.indices[index]))
 
     def describe(self, index: int) -> str:
         return self.whole.describe(int(self.indices[index]))

@@ -2,7 +2,8 @@
 
 The entry point is called as `factory(path: Path, split: str, img_size: int)` with the split train or val, and returns a
 face set, or None for a val that there is not. Of `FaceSet` it may leave out `sha256`, which then goes over all faces;
-where it has `sources`, a holdout keeps faces of one source together.
+where it has `sources`, a holdout keeps faces of one source together; where it has `has_masks` and `mask`, these say what
+is hidden (`faceline_core.data.protocol.Masked`).
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceline_core.data.masks import has_masks, mask_of
 from faceline_core.data.protocol import FaceSet, Sourced
 from faceline_core.errors import FacelineError
 
@@ -39,6 +41,13 @@ class _PluginFaces:
         if fault:
             raise FacelineError(f"{self.describe(index)}: {fault}. Mend the data set, or set img_size to what it has")
         return face
+
+    @property
+    def has_masks(self) -> bool:
+        return has_masks(self.faces)
+
+    def mask(self, index: int) -> NDArray[np.uint8] | None:
+        return mask_of(self.faces, index)
 
     def describe(self, index: int) -> str:
         return str(self.faces.describe(index))

@@ -37,3 +37,15 @@ class Sourced(Protocol):
 
     @property
     def sources(self) -> Sequence[str]: ...
+
+
+@runtime_checkable
+class Masked(Protocol):
+    """A face set that knows which pixels of a face are hidden."""
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether there are masks. Where there are, nothing is known of a face without one; else all count as clear."""
+
+    def mask(self, index: int) -> NDArray[np.uint8] | None:
+        """(S, S) uint8: 255 where the face is visible, 0 where something hides it; None where that is not known."""

@@ -33,6 +33,16 @@ class Split:
         """For each face the photo it was cut from: blurred copies, and several faces of a photo, share theirs."""
         return [f"{path.parent.name}/{without_copy_mark(path.stem)}" for path in self.paths]
 
+    @property
+    def masks(self) -> Path:
+        """The folder of the masks, which a set without any does not have: masks/<split> beside the splits."""
+        return self.folder.parent / "masks" / self.folder.name
+
+    def mask_path(self, index: int) -> Path:
+        """Where the mask of a face would lie."""
+        path = self.paths[index]
+        return self.masks / path.parent.name / f"{path.stem}.png"
+
     def sha256(self) -> str:
         """Hex SHA-256 over names and bytes of all files."""
         digest = hashlib.sha256()

@@ -11,12 +11,14 @@ from faceline_core import __version__
 from faceline_core.errors import FacelineError
 from faceline_core.models.backbones import backbone_from_dict
 from faceline_core.models.heads import Margin
-from faceline_core.models.recogniser import Recogniser
+from faceline_core.models.recogniser import Parts, Recogniser
 from faceline_core.models.tensor_file import read_tensor_file
 from faceline_core.stage.files import written_beside
 
 FORMAT, HEAD_FORMAT = "faceline-recogniser", "faceline-head"
-VERSION = 2
+VERSION = 3
+_WITHOUT_PARTS = 2
+"""A version that is read as well: of recognisers that have neither matcher nor occlusion head."""
 
 
 def save_checkpoint(path: Path, recogniser: Recogniser, **training: Any) -> None:
@@ -25,8 +27,8 @@ def save_checkpoint(path: Path, recogniser: Recogniser, **training: Any) -> None
     Args:
         path: the file.
         recogniser: its weights, classes, backbone, head, size and normalisation are kept.
-        **training: what else is kept: epoch, best, monitor, parameters, data_sha256, person_embeddings, resume.
-            Nothing but tensors, numbers, strings, None, lists and dicts.
+        **training: what else is kept: epoch, best, monitor, parameters, data_sha256, person_embeddings,
+            score_statistics, resume. Nothing but tensors, numbers, strings, None, lists and dicts.
     """
     write_checkpoint(path, {**describe(recogniser), "state_dict": recogniser.state_dict(), **training})
 
@@ -46,6 +48,7 @@ def describe(recogniser: Recogniser) -> dict[str, Any]:
         "backbone": recogniser.spec.as_dict(),
         "head": recogniser.head_name,
         "loss": asdict(recogniser.margin),
+        "parts": asdict(recogniser.parts),
         "img_size": recogniser.img_size,
         "classes": recogniser.classes,
         "normalisation": asdict(recogniser.normalisation),
@@ -69,7 +72,7 @@ def read_checkpoint(path: Path, kinds: tuple[str, ...] = (FORMAT,)) -> dict[str,
     content: Any = read_tensor_file(path)
     if not isinstance(content, dict) or content.get("format") not in (FORMAT, HEAD_FORMAT):
         raise FacelineError(f"{path} is not a checkpoint of Faceline's. Train one: dvc repro train")
-    if content["version"] != VERSION:
+    if content["version"] not in (_WITHOUT_PARTS, VERSION):
         raise FacelineError(
             f"{path} is a checkpoint of version {content['version']}, this Faceline reads version {VERSION}. "
             f"Train again, or use the Faceline that wrote it ({content['faceline']})"
@@ -93,6 +96,7 @@ def load_recogniser(path: Path) -> tuple[Recogniser, dict[str, Any]]:
         head=content["head"],
         margin=Margin(**content["loss"]),
         backbone=backbone_from_dict(content["backbone"]),
+        parts=Parts(**content.get("parts", {})),
     )
     recogniser.see_channels_as(content["normalisation"]["channel_order"])
     try:

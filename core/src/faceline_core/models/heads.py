@@ -40,6 +40,11 @@ class Softmax(nn.Module):
         self.bias = nn.Parameter(torch.zeros(classes))
         nn.init.normal_(self.weight, std=0.01)
 
+    @property
+    def columns(self) -> Tensor:
+        """(D, C) the direction of each class."""
+        return self.weight.T
+
     def forward(self, unit_embeddings: Tensor, norms: Tensor, labels: Tensor | None = None) -> Tensor:  # noqa: ARG002
         with torch.autocast(unit_embeddings.device.type, enabled=False):
             return F.linear(unit_embeddings.float() * norms.float(), self.weight.float(), self.bias.float())
@@ -64,6 +69,11 @@ class _MarginHead(nn.Module, ABC):
         super().__init__()
         self.embedding_dim, self.classes, self.m, self.s = embedding_dim, classes, m, s
         self.weight = nn.Parameter(F.normalize(torch.randn(embedding_dim, classes), dim=0))
+
+    @property
+    def columns(self) -> Tensor:
+        """(D, C) the direction of each class."""
+        return self.weight
 
     def forward(self, unit_embeddings: Tensor, norms: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits (N, C); without labels s * cosine, whose softmax is the probability of each known person."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from faceline_core.parameters.metric import Local, LossWeights, Occlusion, Validation
 from faceline_core.parameters.section import Count, Fraction, NotNegative, Positive, Section, Workers
 from faceline_core.parameters.training import (
     Augment,
@@ -87,6 +88,10 @@ class Evaluate(Section):
     """Resamples of identities for the 95 % intervals; 0 leaves them out."""
     max_faces: Annotated[int, Field(ge=2)]
     """Faces of a split that are compared pair by pair; of a larger split people are drawn."""
+    rerank_top: Annotated[int, Field(ge=0)]
+    """Of each probe's gallery, ranked by embedding, how many the matcher ranks anew; 0 none."""
+    flip: bool
+    """Whether an embedding is the mean of those of a face and of its mirror image."""
 
 
 class Parameters(Section):
@@ -106,6 +111,9 @@ class Parameters(Section):
     weights_strict: bool
     """Whether weights of which fewer than 90 % fit are an error."""
     head: Literal["softmax", "arcface", "cosface", "adaface"]
+    feature_map: Literal[7, 14]
+    """What the matcher and the occlusion head see: 7 the backbone's last feature map (7 x 7 of 112 px in a face
+    network), 14 the last one of the next finer resolution."""
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
     """Faces of a step, over all devices."""
@@ -126,8 +134,12 @@ class Parameters(Section):
     optimizer: Optimizer
     scheduler: Scheduler
     loss: Loss
+    loss_weights: LossWeights
+    local: Local
+    occlusion: Occlusion
     augment: Augment
     trainer: Trainer
+    validation: Validation
     early_stopping: EarlyStopping
     checkpoint: Checkpoint
     logging: Logging
@@ -158,6 +170,23 @@ class Parameters(Section):
     def _go_together(self) -> "Parameters":
         if self.only_weights_load and self.ckpt_path is None:
             raise ValueError("only_weights_load: true takes the weights of ckpt_path, which is null. Name a checkpoint")
+        if self.dataset.sampler != "shuffle" and self.loss.balance == "sampling":
+            raise ValueError(
+                f"loss.balance: sampling draws people evenly, as dataset.sampler: {self.dataset.sampler} does. "
+                "Set one of them back, loss.balance: none or dataset.sampler: shuffle"
+            )
+        if self.dataset.sampler != "shuffle" and self.batch_size % self.dataset.instances_per_identity:
+            k = self.dataset.instances_per_identity
+            low = max(2, self.batch_size // k) * k
+            raise ValueError(
+                f"batch_size {self.batch_size} is no multiple of dataset.instances_per_identity {k}. "
+                f"Set batch_size to {low} or {low + k}"
+            )
+        if self.trainer.compile and (self.loss_weights.local or self.loss_weights.occlusion):
+            raise ValueError(
+                "trainer.compile: true gives no feature maps, which loss_weights.local and loss_weights.occlusion "
+                "need. Set it to false"
+            )
         highest = self.lr * (self.scheduler.max_lr_factor if self.scheduler.name == "cosine" else 1)
         if self.scheduler.name != "multistep" and self.scheduler.min_lr > highest:
             raise ValueError(f"scheduler.min_lr {self.scheduler.min_lr:g} is above lr {highest:g}. Lower it")

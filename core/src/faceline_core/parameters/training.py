@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from faceline_core.parameters.section import Count, Limit, NotNegative, Positive, Section, Workers
+from faceline_core.parameters.section import Count, Fraction, Limit, NotNegative, Positive, Section, Workers
 
 
 class Optimizer(Section):
@@ -85,6 +85,10 @@ class Augment(Section):
     preset: Literal["none", "light", "standard", "low_quality"]
     transforms: list[dict[str, Any]]
     """albumentations transforms, each {name: <its class>, <argument>: <value>, ...}."""
+    occlude: Fraction
+    """How often an occluder is drawn over the face, before all else."""
+    occluders: Annotated[list[Literal["medical_mask", "sunglasses", "scarf", "hand", "veil"]], Field(min_length=1)]
+    """The kinds that are drawn."""
     views: Annotated[int, Field(ge=0)]
     """With a frozen backbone: how many augmented views of a face are embedded once and used in turn; 0 embeds a new
     one every epoch."""
@@ -99,6 +103,11 @@ class Dataset(Section):
     """The folder that holds `train` and `val`: data/processed, as preprocess writes it, or another in here."""
     holdout: Annotated[float, Field(ge=0, lt=1)]
     """Fraction of each person's training faces to validate on where `path` has no `val`."""
+    sampler: Literal["shuffle", "pk", "graph"]
+    """What goes into a batch: faces drawn by chance; `instances_per_identity` faces of each of a few people; or those
+    people who are most alike by the present model."""
+    instances_per_identity: Annotated[int, Field(ge=2)]
+    """pk, graph: faces of each person in a batch."""
     cache: Literal["none", "memory", "disk"]
     """Decoded faces: decode each time, keep them in memory, or in one memory-mapped file."""
     num_workers: Workers

@@ -168,7 +168,7 @@ class _Trials:
 
 
 def _check(parameters: Parameters, source: object) -> None:
-    check_logged(f"{source}: optuna.metric", parameters.optuna.metric, parameters.logging.metrics)
+    check_logged(f"{source}: optuna.metric", parameters.optuna.metric, parameters)
     trainer = parameters.trainer
     if trainer.devices not in ("auto", 1) or trainer.num_nodes != 1:
         raise FacelineError(

@@ -1,0 +1,214 @@
+"""The losses on feature maps within a run: they reach the backbone, are logged, and cost nothing where they are off."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from faceline_core.errors import FacelineError
+from faceline_core.models.checkpoint import load_recogniser
+from faceline_core.models.recogniser import Recogniser
+from faceline_core.verification.combining import statistics_from
+from faceline_train.loading import Batch
+from faceline_train.parts import MapLosses, parts_of
+
+NETWORK = {"model_name": "ir_18", "img_size": 32, "head": "adaface"}
+WHOLE = {
+    "loss_weights__identity": 0.1,
+    "loss_weights__local": 0.7,
+    "loss_weights__occlusion": 0.3,
+    "augment__occlude": 0.5,
+    "validation__split": "unseen_val",
+}
+
+
+def weights(**given):
+    every = {"identity": 0.0, "local": 0.0, "occlusion": 0.0} | given
+    return {f"loss_weights__{name}": value for name, value in every.items()}
+
+
+@pytest.fixture
+def masks(processed):
+    """White masks for the training faces of the first two people, of which one face has a black upper half."""
+    for person in ("person_00", "person_01"):
+        for face in sorted((processed / "train" / person).iterdir()):
+            mask = np.full((32, 32), 255, np.uint8)
+            if face.stem == "0":
+                mask[:16] = 0
+            path = processed / "masks/train" / person / f"{face.stem}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), mask)
+    return processed / "masks"
+
+
+@pytest.mark.parametrize("part", ["identity", "local", "occlusion"])
+@pytest.mark.parametrize("detach", [False, True])
+def test_each_part_alone_moves_the_first_convolution(settings, part, detach):
+    torch.manual_seed(0)
+    parameters = settings(**NETWORK, **weights(**{part: 1.0}), occlusion__detach=detach)
+    recogniser = Recogniser("ir_18", 32, ["a", "b"], head="adaface", parts=parts_of(parameters)).train()
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.tensor([0, 0, 1, 1])
+    if part == "identity":
+        loss = torch.nn.functional.cross_entropy(recogniser(images, labels), labels)
+    else:
+        _, maps = recogniser.features_and_map(images)
+        masks = torch.zeros(4, 32, 32, dtype=torch.uint8)
+        found = MapLosses(parameters)(recogniser, maps, labels, masks, torch.ones(4, dtype=torch.bool), epoch=0)
+        assert list(found) == [part]
+        loss = found[part]
+    if part == "occlusion" and detach:
+        loss.backward()
+        assert recogniser.backbone.input_layer[0].weight.grad is None
+        assert recogniser.occlusion_head.conv.weight.grad.abs().sum() > 0
+        return
+    loss.backward()
+    assert recogniser.backbone.input_layer[0].weight.grad.abs().sum() > 0
+
+
+def test_the_local_loss_does_not_train_the_occlusion_head(settings):
+    torch.manual_seed(0)
+    parameters = settings(**NETWORK, **weights(local=1.0, occlusion=1.0))
+    recogniser = Recogniser("ir_18", 32, ["a", "b"], parts=parts_of(parameters)).train()
+    _, maps = recogniser.features_and_map(torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8))
+    masks, known = torch.zeros(4, 32, 32, dtype=torch.uint8), torch.ones(4, dtype=torch.bool)
+    MapLosses(parameters)(recogniser, maps, torch.tensor([0, 0, 1, 1]), masks, known, 0)["local"].backward()
+    assert all(parameter.grad is None for parameter in recogniser.occlusion_head.parameters())
+    assert recogniser.matcher.fc.weight.grad.abs().sum() > 0
+
+
+def test_the_whole_method_runs_and_its_checkpoint_has_everything(run, masks, content_of, assert_same):  # noqa: ARG001
+    artifacts = run(**NETWORK, **WHOLE)
+    content = content_of(artifacts, "best_model.pth")
+    assert content["parts"] == {
+        "matcher": True,
+        "occlusion_head": True,
+        "feature_map": 7,
+        "visibility": "scaling",
+        "max_bytes": 256 << 20,
+    }
+    recogniser, _ = load_recogniser(artifacts / "checkpoints/best_model.pth")
+    assert_same(recogniser.state_dict(), content["state_dict"])
+    statistics = statistics_from(content["score_statistics"])
+    assert statistics.embedding_weight + statistics.local_weight == 1
+    assert statistics.local_std > 0
+    header, *rows = (artifacts / "train/history.csv").read_text().splitlines()
+    columns = dict(zip(header.split(","), map(float, rows[-1].split(",")), strict=True))
+    total = sum(
+        weight * columns[f"train_{name}_loss"]
+        for name, weight in (("identity", 0.1), ("local", 0.7), ("occlusion", 0.3))
+    )
+    assert columns["train_loss"] == pytest.approx(total, rel=1e-4)
+    assert content["best"] in {float(row.split(",")[header.split(",").index("val_acc")]) for row in rows}
+    assert {"val_acc", "val_embedding_acc", "val_local_acc", "val_known_acc", "val_loss"} <= set(columns)
+
+
+def test_what_is_off_is_not_there(run, content_of):
+    artifacts = run(**NETWORK)
+    content = content_of(artifacts)
+    assert not [name for name in content["state_dict"] if name.startswith(("matcher", "occlusion_head"))]
+    assert content.get("score_statistics") is None
+    header = (artifacts / "train/history.csv").read_text().splitlines()[0]
+    assert header == "epoch,train_loss,train_acc,train_f1,val_loss,val_acc,val_f1,lr,seconds,data_seconds"
+
+
+def test_the_local_part_joins_later(run):
+    artifacts = run(**NETWORK, **weights(identity=1.0, local=1.0), local__start_epoch=1)
+    header, first, second = (line.split(",") for line in (artifacts / "train/history.csv").read_text().splitlines())
+    place = header.index("train_local_loss")
+    assert float(first[place]) == 0
+    assert float(second[place]) > 0
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_a_stopped_run_of_the_whole_method_goes_on_to_the_same_weights(
+    run,
+    masks,  # noqa: ARG001
+    weights_of,
+    assert_same,
+    memory,
+):
+    class StoppedError(Exception):
+        pass
+
+    def stop(epoch, _row):
+        if epoch == 1:
+            raise StoppedError
+
+    given = NETWORK | WHOLE | {"local__class_memory": memory}
+    expected = weights_of(run("whole", **given))
+    with pytest.raises(StoppedError):
+        run("stopped", stop, **given)
+    assert_same(weights_of(run("stopped", **given)), expected)
+
+
+def test_batches_tell_what_is_visible(run, masks, monkeypatch):  # noqa: ARG001
+    seen: list[Batch] = []
+    original = MapLosses.forward
+
+    def forward(self, recogniser, maps, labels, shown, known, epoch):
+        seen.append((labels, shown, known))
+        return original(self, recogniser, maps, labels, shown, known, epoch)
+
+    monkeypatch.setattr(MapLosses, "forward", forward)
+    run(**NETWORK, **weights(identity=1.0, occlusion=1.0), augment__preset="none", epochs=1, batch_size=16)
+    ((labels, shown, known),) = seen
+    assert torch.equal(known, labels < 2)  # the other two people have no masks
+    upper = (shown[:, :16] == 0).flatten(1).all(1)
+    assert upper.sum() == 2
+    assert (shown[:, 16:] == 255).all()
+
+
+def test_drawn_occluders_multiply_the_mask_on_file(settings):
+    from faceline_train.augmentation import Augmentation
+
+    parameters = settings(augment__occlude=1.0, augment__occluders=["medical_mask"], augment__preset="none")
+    augmentation = Augmentation(parameters.augment, seed=0, img_size=112)
+    face, mask = np.full((112, 112, 3), 128, np.uint8), np.full((112, 112), 255, np.uint8)
+    mask[:, :20] = 0
+    _, drawn = augmentation.with_mask(face, np.full((112, 112), 255, np.uint8), 0, 0)
+    seen, both = augmentation.with_mask(face, mask, 0, 0)
+    assert np.array_equal(both, np.minimum(drawn, mask))
+    assert (drawn == 0).any()
+    assert np.array_equal(seen, augmentation(face, 0, 0))
+    assert (seen[drawn == 255] == 128).mean() > 0.95  # but for the occluder's soft edge
+
+
+def test_a_mask_moves_with_its_face(settings):
+    from faceline_train.augmentation import Augmentation
+
+    augmentation = Augmentation(settings(augment__preset="standard").augment, seed=0, img_size=64)
+    face = np.zeros((64, 64, 3), np.uint8)
+    face[10:40, 5:30] = 255
+    mask = np.where(face[..., 0] > 0, 0, 255).astype(np.uint8)
+    for index in range(20):
+        seen, shown = augmentation.with_mask(face, mask, 0, index)
+        hidden, bright = shown == 0, seen[..., 0] > 100
+        assert (hidden & bright).sum() / (hidden | bright).sum() > 0.85, index
+
+
+def test_nothing_to_see_is_told(run):
+    with pytest.raises(FacelineError, match=r"the training faces have no masks.*augment.occlude: 0.5"):
+        run(**NETWORK, **weights(identity=1.0, occlusion=1.0))
+
+
+def test_nobody_held_back_is_told(run, processed):
+    import shutil
+
+    shutil.rmtree(processed / "unseen_val")
+    with pytest.raises(FacelineError, match=r"validation.split: unseen_val, but .* has no unseen_val"):
+        run(**NETWORK, validation__split="unseen_val")
+
+
+def test_a_mask_of_another_size_is_told(run, masks):
+    cv2.imwrite(str(masks / "train/person_00/1.png"), np.zeros((20, 20), np.uint8))
+    with pytest.raises(FacelineError, match=r"person_00/1.png is a mask of 20 x 20 px, its face has 32 x 32"):
+        run(**NETWORK, **weights(identity=1.0, occlusion=1.0))
+
+
+def test_a_part_that_is_no_number_is_named(run, monkeypatch):
+    monkeypatch.setattr(
+        "faceline_train.parts.pairwise_matching_loss", lambda scores, _labels: scores.sum() * float("nan")
+    )
+    with pytest.raises(FacelineError, match=r"the local loss is nan in epoch 1, step 1 .*The weights at that moment"):
+        run(**NETWORK, **weights(identity=1.0, local=1.0))

@@ -1,0 +1,138 @@
+"""What a run is measured on while it trains, besides naming known people: verifying pairs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import distributed
+
+from faceline_core.data.face_set import FaceSet
+from faceline_core.data.part import sources_of
+from faceline_core.data.verification_set import VerificationSet, open_verification_set
+from faceline_core.errors import FacelineError
+from faceline_core.models.pair_scores import PairScores, score_pairs
+from faceline_core.models.recogniser import Recogniser
+from faceline_core.parameters.metric import Validation
+from faceline_core.verification.combining import ScoreStatistics, statistics_of
+from faceline_core.verification.drawn_pairs import DrawnPairs, draw_pairs
+from faceline_core.verification.folds import best_accuracy, fold_accuracy, fold_accuracy_of_scores
+
+_HELD = 2000
+"""Faces of people held back that are in memory at once, which is all of them."""
+
+
+class Verifying:
+    """Pairs to verify after each epoch: of people held back for choosing, and of `.bin` sets.
+
+    Args:
+        faces: of the people held back, or where there are none of known ones, for the statistics of the scores; None
+            where neither val_acc nor a matcher asks for them.
+        settings: the section `validation`.
+        seed: of the pairs that are drawn.
+        img_size: side of the faces in px.
+
+    Raises:
+        FacelineError: where the faces give no genuine or no impostor pair, or a `.bin` cannot be read.
+    """
+
+    def __init__(self, faces: FaceSet | None, settings: Validation, seed: int, img_size: int):
+        self.faces, self.settings = faces, settings
+        self.pairs = None if faces is None else _drawn(faces, settings.max_pairs, seed)
+        self.sets: dict[str, VerificationSet] = {
+            path.stem: open_verification_set(path, img_size) for path in sorted(Path(settings.benchmarks).glob("*.bin"))
+        }
+
+    def names(self, matcher: bool) -> list[str]:
+        """What `figures` holds."""
+        own = _names("val", matcher) if self.settings.split == "unseen_val" else []
+        return own + [name for each in self.sets for name in _names(each, matcher)]
+
+    def figures(self, recogniser: Recogniser) -> dict[str, float]:
+        """Accuracies by name: `val_acc` of both scores together, `val_embedding_acc`, `val_local_acc`, and the same of
+        each `.bin` set; those of `val` at the best threshold, those of a set over 10 folds."""
+        found: dict[str, float] = {}
+        scores = self._scores(recogniser)
+        statistics = self._statistics(scores)
+        if self.settings.split == "unseen_val":
+            assert scores is not None
+            assert self.pairs is not None
+            same = self.pairs.same
+            found |= _accuracies("val", scores, statistics, lambda those: best_accuracy(those, same)[0])
+        for name, pairs in self.sets.items():
+            places = 2 * np.arange(len(pairs))
+            those = _scored(recogniser, pairs.face, places, places + 1, self.settings.flip)
+            same = pairs.same
+            found |= _accuracies(
+                name, those, statistics, lambda scores, same=same: fold_accuracy_of_scores(scores, same).mean
+            )
+            distances = 2 - 2 * those.embedding.astype(np.float64)  # squared, of unit embeddings
+            found[f"{name}_embedding_acc"] = fold_accuracy(distances, same).mean
+            if statistics is None:
+                found[f"{name}_acc"] = found[f"{name}_embedding_acc"]
+        return found
+
+    def statistics(self, recogniser: Recogniser) -> ScoreStatistics | None:
+        """What makes a recogniser's two scores one; None without a matcher."""
+        return self._statistics(self._scores(recogniser))
+
+    def _scores(self, recogniser: Recogniser) -> PairScores | None:
+        if self.faces is None or self.pairs is None:
+            return None
+        return _scored(recogniser, self.faces.face, self.pairs.first, self.pairs.second, self.settings.flip, held=_HELD)
+
+    def _statistics(self, scores: PairScores | None) -> ScoreStatistics | None:
+        if scores is None or scores.local is None or self.pairs is None:
+            return None
+        return statistics_of(scores.embedding, scores.local, self.pairs.same)
+
+
+def _drawn(faces: FaceSet, most: int, seed: int) -> DrawnPairs:
+    try:
+        return draw_pairs(faces.labels, sources_of(faces), most, seed, _HELD)
+    except ValueError as error:
+        raise FacelineError(
+            f"validation: {faces.describe(0)} and the faces beside it cannot be verified: {error}. "
+            "Add people with two photos, or set validation.split: val"
+        ) from None
+
+
+def _names(which: str, matcher: bool) -> list[str]:
+    return [f"{which}_acc", f"{which}_embedding_acc", *([f"{which}_local_acc"] if matcher else [])]
+
+
+def _accuracies(
+    which: str,
+    scores: PairScores,
+    statistics: ScoreStatistics | None,
+    accuracy: Callable[[NDArray[np.floating]], float],
+) -> dict[str, float]:
+    embedding = accuracy(scores.embedding)
+    if scores.local is None or statistics is None:
+        return {f"{which}_acc": embedding, f"{which}_embedding_acc": embedding}
+    combined = accuracy(statistics.combined(scores.embedding, scores.local))
+    return {
+        f"{which}_acc": combined,
+        f"{which}_embedding_acc": embedding,
+        f"{which}_local_acc": accuracy(scores.local),
+    }
+
+
+def _scored(
+    recogniser: Recogniser,
+    face: Callable[[int], NDArray[np.uint8]],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    flip: bool,
+    held: int = 512,
+) -> PairScores:
+    """As score_pairs; of several processes each scores its share of the pairs."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return score_pairs(recogniser, face, first, second, held, flip)
+    rank, world = distributed.get_rank(), distributed.get_world_size()
+    share = slice(rank * len(first) // world, (rank + 1) * len(first) // world)
+    own = score_pairs(recogniser, face, first[share], second[share], held, flip)
+    shares: list[PairScores] = [own] * world
+    distributed.all_gather_object(shares, own)
+    local = None if own.local is None else np.concatenate([part.local for part in shares if part.local is not None])
+    return PairScores(np.concatenate([part.embedding for part in shares]), local)
