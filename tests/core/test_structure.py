@@ -30,7 +30,7 @@ IMPORTS = {
 PLUMBING = ("core/src/faceline_core/parameters/", "core/src/faceline_core/stage/", "core/src/faceline_core/errors.py")
 COMMON = {"--help", "--debug", "--version"}
 OPTIONS = {
-    "sample": {"--params", "--people", "--photos", "--scenes", "--seed", "--out"},
+    "sample": {"--params", "--people", "--photos", "--scenes", "--occluded", "--occluders", "--seed", "--out"},
     "detect": {"--detector", "--device", "--json", "--draw"},
     "preprocess": {"--params", "--aligned", "--skip-unusable"},
     "train": {"--params", "--validate", "--models", "--checkpoint"},

@@ -66,6 +66,8 @@ class Classifier(lightning.LightningModule):
         for metric in (self.train_loss, *self.part_losses.values()):
             metric.persistent(True)  # as the metrics are: for a state that is saved within an epoch
         self.strict_loading = not recogniser.frozen
+        # each process moves the class memory alike, and DDP would send the whole of it at every step
+        self._ddp_params_and_buffers_to_ignore = ["map_losses.memory.maps", "map_losses.memory.seen"]
 
     def setup(self, stage: str) -> None:
         if stage == "fit" and self.map_losses is not None:
@@ -134,8 +136,8 @@ class Classifier(lightning.LightningModule):
             if self.settings.loss.on_nan == "stop":
                 raise DivergedError(
                     f"the gradient of the {self._loss_name()} is not finite in epoch {self.current_epoch + 1}, before "
-                    f"step {self.trainer.global_step + 1}: training diverged. Lower lr (now {self.settings.lr:g}), or set "
-                    "trainer.precision: 32 or loss.on_nan: skip"
+                    f"step {self.trainer.global_step + 1}: training diverged. Lower lr (now {self.settings.lr:g}), or "
+                    "set trainer.precision: 32 or loss.on_nan: skip"
                 )
             self.skipped += 1
             self._dropped = True

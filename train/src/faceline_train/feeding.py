@@ -20,6 +20,7 @@ from faceline_core.parameters import StageParameters
 from faceline_core.stage.files import code_hash
 from faceline_core.stage.progress import say
 from faceline_core.training.epoch_batches import EpochBatches
+from faceline_core.training.pk_batches import GraphBatches, PKBatches, nearest_people
 from faceline_core.training.trainer import Precision
 from faceline_train.augmentation import Augmentation
 from faceline_train.contact_sheet import contact_sheet
@@ -73,6 +74,7 @@ class Feeding(lightning.LightningDataModule):
         self.plain_features: NDArray[np.float32] | None = None
         """(N, D) of the training faces as they are, once the loaders are made, where features take their place."""
         self._loaders: list[FaceLoader | FeatureLoader] = []
+        self._neighbours: torch.Tensor | None = None
 
     def waited(self) -> float:
         """Seconds that steps have waited for data since this was last asked."""
@@ -108,20 +110,27 @@ class Feeding(lightning.LightningDataModule):
 
     def _sampler(self, faces: FaceSet, training: bool) -> EpochBatches:
         assert self.trainer is not None
-        settings = self.parameters
+        settings, data = self.parameters, self.parameters.dataset
+        shared = {"rank": self.trainer.global_rank, "world": self.trainer.world_size}
+        if training:
+            shared["accumulate"] = settings.trainer.accumulate_grad_batches
+        if training and data.sampler != "shuffle":
+            kind = PKBatches if data.sampler == "pk" else GraphBatches
+            return kind(
+                faces.labels,
+                settings.batch_size,
+                settings.seed,
+                data.instances_per_identity,
+                classes=faces.classes,
+                **shared,
+            )
+        balanced = training and settings.loss.balance == "sampling"
         return EpochBatches(
-            faces.labels,
-            settings.batch_size,
-            settings.seed,
-            shuffle=training,
-            balanced=training and settings.loss.balance == "sampling",
-            rank=self.trainer.global_rank,
-            world=self.trainer.world_size,
-            accumulate=settings.trainer.accumulate_grad_batches if training else 1,
+            faces.labels, settings.batch_size, settings.seed, shuffle=training, balanced=balanced, **shared
         )
 
     def _loader(self, faces: FaceSet, sampler: EpochBatches, training: bool) -> FaceLoader | FeatureLoader:
-        position = self._position if training else _beginning
+        position = (lambda: self._position(sampler)) if training else _beginning
         augmentation = self.augmentation if training and not self.augmentation.does_nothing else None
         loader: FaceLoader | FeatureLoader
         assert self.trainer is not None
@@ -134,15 +143,27 @@ class Feeding(lightning.LightningDataModule):
             settings = self.parameters.dataset
             count = workers(settings.num_workers, self.trainer.num_devices)
             masked = training and self.masked
-            loader = FaceLoader(faces, sampler, position, augmentation, masked, count, settings.prefetch)
+            loader = FaceLoader(faces, sampler, position, augmentation, count, settings.prefetch, masked)
         if training:
             self._loaders = [loader]
         return loader
 
-    def _position(self) -> tuple[int, int]:
+    def _position(self, sampler: EpochBatches) -> tuple[int, int]:
         """The epoch that begins or goes on, and how many of its batches are done."""
         assert self.trainer is not None
-        return self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        epoch, done = self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        if isinstance(sampler, GraphBatches):
+            if epoch and not done:  # of a head that has learnt
+                self._neighbours = torch.from_numpy(nearest_people(self.recogniser.head.columns, sampler.people - 1))
+            sampler.follow(None if self._neighbours is None else self._neighbours.numpy())
+        return epoch, done
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Who was alike when the epoch began: a run that goes on within it has the same batches."""
+        return {} if self._neighbours is None else {"neighbours": self._neighbours}
+
+    def load_state_dict(self, state_dict: dict[str, torch.Tensor]) -> None:
+        self._neighbours = state_dict.get("neighbours")
 
     def _features(self, faces: FaceSet, augmentation: Augmentation | None, views: int) -> NDArray[np.float32]:
         assert self.trainer is not None

@@ -59,9 +59,9 @@ class FaceLoader:
             is fetched, not when iteration is set up: Lightning does that before it has read the checkpoint to go on
             from.
         augmentation: what a face goes through; None takes faces as they are.
-        masked: whether batches tell what is visible.
         num_workers: processes that prepare batches; 0 does it here, when a batch is asked for.
         prefetch: batches that each of them prepares ahead.
+        masked: whether batches tell what is visible.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class FaceLoader:
         batches: EpochBatches,
         position: Callable[[], tuple[int, int]],
         augmentation: Augment | None = None,
-        masked: bool = False,
         num_workers: int = 0,
         prefetch: int = 2,
+        masked: bool = False,
     ):
         cv2.setNumThreads(1)  # faces are small: threads would only wait for each other
         self.batches, self.position = batches, position

@@ -2,8 +2,8 @@
 
 The entry point is called as `factory(path: Path, split: str, img_size: int)` with the split train or val, and returns a
 face set, or None for a val that there is not. Of `FaceSet` it may leave out `sha256`, which then goes over all faces;
-where it has `sources`, a holdout keeps faces of one source together; where it has `has_masks` and `mask`, these say what
-is hidden (`faceline_core.data.protocol.Masked`).
+where it has `sources`, a holdout keeps faces of one source together; where it has `has_masks` and `mask`, these say
+what is hidden (`faceline_core.data.protocol.Masked`).
 """
 
 import hashlib

@@ -57,17 +57,18 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         self.rank, self.world, self.accumulate = rank, world, accumulate
         self.position = (0, 0)
         """The epoch that iteration goes through, and the batch of it that it starts with."""
-        faces = len(self.labels)
-        if shuffle:
-            check_batch_size(batch_size, faces, world)
-            cuts = [*range(0, faces, batch_size), faces]
-            if cuts[-1] - cuts[-2] < 2 * world:
-                cuts.pop()
-        else:
-            count = max(1, min(-(-faces // batch_size), faces // world))
-            cuts = [batch * faces // count for batch in range(count + 1)]
-        self._cuts: list[int] = cuts
+        self._cuts: list[int] = self._cut(batch_size)
         self._used = len(self)
+
+    def _cut(self, batch_size: int) -> list[int]:
+        """Where each batch of an epoch's order starts, and where the last one ends."""
+        faces = len(self.labels)
+        if self.shuffle:
+            check_batch_size(batch_size, faces, self.world)
+            cuts = [*range(0, faces, batch_size), faces]
+            return cuts[:-1] if cuts[-1] - cuts[-2] < 2 * self.world else cuts
+        count = max(1, min(-(-faces // batch_size), faces // self.world))
+        return [batch * faces // count for batch in range(count + 1)]
 
     def __len__(self) -> int:
         return len(self._cuts) - 1
