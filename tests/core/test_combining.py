@@ -56,9 +56,7 @@ def test_drawn_pairs_are_what_they_say(most):
     labels = rng.integers(0, 8, 60).tolist()
     sources = [f"{label}/{rng.integers(0, 9)}" for label in labels]
     pairs = draw_pairs(labels, sources, most, seed=1)
-    all_genuine = sum(
-        labels[a] == labels[b] and sources[a] != sources[b] for a in range(60) for b in range(a + 1, 60)
-    )
+    all_genuine = sum(labels[a] == labels[b] and sources[a] != sources[b] for a in range(60) for b in range(a + 1, 60))
     assert len(pairs) == 2 * min(most // 2, all_genuine)
     assert pairs.same.sum() * 2 == len(pairs)
     named = set()

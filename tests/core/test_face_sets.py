@@ -29,7 +29,16 @@ def png(grey, size=SIZE):
 
 
 def opened(path, name, classes=None, holdout=0.0, seed=1, size=SIZE):
-    settings = Dataset(format=name, path=str(path), holdout=holdout, cache="none", num_workers=0, prefetch=2)
+    settings = Dataset(
+        format=name,
+        path=str(path),
+        holdout=holdout,
+        sampler="shuffle",
+        instances_per_identity=4,
+        cache="none",
+        num_workers=0,
+        prefetch=2,
+    )
     return open_faces(settings, size, classes, seed)
 
 

@@ -15,7 +15,8 @@ RAMP = np.linspace(0, 200, SIZE * SIZE * 3).reshape(SIZE, SIZE, 3).astype(np.uin
 
 
 def augmentation(*transforms, preset="none", seed=1, img_size=SIZE):
-    return Augmentation(Augment(preset=preset, transforms=list(transforms), views=0), seed, img_size)
+    settings = Augment(preset=preset, transforms=list(transforms), occlude=0, occluders=["medical_mask"], views=0)
+    return Augmentation(settings, seed, img_size)
 
 
 def flat(*colour):

@@ -120,22 +120,23 @@ def test_the_local_part_joins_later(run):
     assert float(second[place]) > 0
 
 
-@pytest.mark.parametrize("memory", [False, True])
+@pytest.mark.parametrize(("memory", "sampler"), [(False, "pk"), (True, "graph")])
 def test_a_stopped_run_of_the_whole_method_goes_on_to_the_same_weights(
     run,
     masks,  # noqa: ARG001
     weights_of,
     assert_same,
     memory,
+    sampler,
 ):
     class StoppedError(Exception):
         pass
 
     def stop(epoch, _row):
-        if epoch == 1:
+        if epoch == 2:
             raise StoppedError
 
-    given = NETWORK | WHOLE | {"local__class_memory": memory}
+    given = NETWORK | WHOLE | {"local__class_memory": memory, "dataset__sampler": sampler, "batch_size": 8, "epochs": 3}
     expected = weights_of(run("whole", **given))
     with pytest.raises(StoppedError):
         run("stopped", stop, **given)
