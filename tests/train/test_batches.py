@@ -205,7 +205,7 @@ def test_kept_faces_come_the_same(tmp_path, how, num_workers):
         found = list(loader(faces, augmentation=augmentation, num_workers=num_workers))
         for one, other in zip(found, expected, strict=True):
             assert one[4:] == other[4:] == (None, None)  # nobody asked for masks
-    assert all(torch.equal(a, b) for a, b in zip(one[:4], other[:4], strict=True))
+            assert all(torch.equal(a, b) for a, b in zip(one[:4], other[:4], strict=True))
             assert one.images.is_contiguous(memory_format=torch.channels_last)
     assert faces.face(3)[0, 0].tolist() == [3, 0, 0], "augmentation left it as it was"
 
