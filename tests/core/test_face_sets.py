@@ -28,11 +28,12 @@ def png(grey, size=SIZE):
     return cv2.imencode(".png", picture(grey, size))[1].tobytes()
 
 
-def opened(path, name, classes=None, holdout=0.0, seed=1, size=SIZE):
+def opened(path, name, classes=None, holdout=0.0, seed=1, size=SIZE, min_images=1):
     settings = Dataset(
         format=name,
         path=str(path),
         holdout=holdout,
+        min_images=min_images,
         sampler="shuffle",
         instances_per_identity=4,
         cache="none",
@@ -105,6 +106,30 @@ def test_a_list_of_people_restricts_and_orders(sets, name):
 
 
 @pytest.mark.parametrize("name", ["folder", "recordio", "csv"])
+def test_people_with_few_faces_are_left_out(sets, name):
+    """10 has three faces to train on and one to validate on, 7 two and one, 8 one."""
+    train, val = opened(sets / name, name, min_images=2)
+    assert train.classes == val.classes == (["7", "10"] if name == "recordio" else ["10", "7"])
+    assert sorted(contents(train)) == [("10", 10), ("10", 11), ("10", 12), ("7", 70), ("7", 71)]
+    assert sorted(contents(val)) == [("10", 15), ("7", 75)]
+    assert train.describe(0) == opened(sets / name, name)[0].describe(0)
+    with pytest.raises(
+        FacelineError, match=r"min_images: 3, but in .*train\S* 1 of 3 people have so many faces.* Set it to 2 or less"
+    ):
+        opened(sets / name, name, min_images=3)
+    with pytest.raises(
+        FacelineError, match=r"min_images: 3, but .*train\S* has 2 of 7, whom `classes` names\. Lower it"
+    ):
+        opened(sets / name, name, min_images=3, classes=["10", "7"])
+    with pytest.raises(FacelineError, match=r"has no faces of nobody, whom `classes` names"):
+        opened(sets / name, name, min_images=3, classes=["10", "nobody"])
+    for file in ("folder/val/10", "folder/val/7", "folder/val/99", "recordio/val.rec", "csv/val.csv"):
+        (sets / file).rename(sets / file.replace("/", "_"))
+    train, val = opened(sets / name, name, min_images=2, holdout=0.3)
+    assert (len(train), len(val), len(train.classes)) == (3, 2, 2), "faces that are held out count"
+
+
+@pytest.mark.parametrize("name", ["folder", "recordio", "csv"])
 def test_the_hash_follows_the_faces(sets, name):
     first = opened(sets / name, name)[0].sha256()
     assert opened(sets / name, name)[0].sha256() == first
@@ -138,6 +163,9 @@ def test_records_by_a_list_of_keys(sets):
     train, _ = opened(sets / "recordio", "recordio")
     assert contents(train) == [("10", 10), ("10", 11), ("7", 70), ("7", 71)]
     assert (train.classes, train.labels) == (["7", "10"], [1, 1, 0, 0])
+    keys.write_text("1\n2\n4\n6\n5\n")
+    train, _ = opened(sets / "recordio", "recordio", min_images=2)
+    assert (train.classes, train.labels) == (["7", "10"], [1, 1, 0, 0]), "of those that are listed, without gaps"
     for text, what in (
         ("1\n7\n", r"train\.txt: line 2: expected a record key from 1 to 6, found 7"),
         ("0\n", "line 1: expected a record key from 1 to 6, found 0"),

@@ -9,7 +9,7 @@ import pytest
 
 from faceline_core.data.folder import FolderFaces
 from faceline_core.data.packing import PackedFace, pack_split
-from faceline_core.data.part import sources_of
+from faceline_core.data.part import of_people, sources_of
 from faceline_core.data.processed import has_split, open_processed
 from faceline_core.data.recorded import RecordFaces, open_recordio
 from faceline_core.data.recordio import RecordFile, write_records
@@ -142,20 +142,15 @@ def test_masks_that_do_not_fit(packed):
         faces.mask(5)
 
 
-def test_a_subset_keeps_names_and_masks_and_leaves_out_people_with_few_images(packed):
+def test_a_subset_keeps_names_and_masks(packed):
     (packed / "train.txt").write_text("6\n2\n4\n1\n5\n")
     faces = open_recordio(packed, "train", SIZE)
     assert (faces.classes, faces.labels) == (["ada", "bob é", "cleo"], [0, 0, 1, 2, 2])
     assert faces.names == [NAMES[place] for place in (0, 1, 3, 4, 5)]
     assert faces.mask(3)[0, 0] == 0
-    faces = open_recordio(packed, "train", SIZE, min_images=2)
-    assert (faces.classes, faces.labels) == (["ada", "cleo"], [0, 0, 1, 1])
-    assert [faces.face(index)[0, 0, 0] for index in range(4)] == [0, 10, 40, 50]
-    with pytest.raises(FacelineError, match=r"train\.rec: nobody has 3 images or more"):
-        open_recordio(packed, "train", SIZE, min_images=3)
-    for file in ("train.txt", "train.names"):
-        (packed / file).unlink()
-    assert open_recordio(packed, "train", SIZE, min_images=3).classes == ["0"]
+    kept = of_people(faces, ["ada", "cleo"])
+    assert [kept.face(index)[0, 0, 0] for index in range(4)] == [0, 10, 40, 50]
+    assert kept.mask(2)[0, 0] == 0
 
 
 def test_what_reads_folders_says_what_lies_there_instead(packed, folder):

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from glob import escape
 from pathlib import Path
 
+import numpy as np
+
 from faceline_core.data.folder import open_folder
 from faceline_core.data.holdout import held_out
 from faceline_core.data.listed import open_csv
@@ -23,18 +25,18 @@ _WHERE = {"folder": "", "recordio": ".rec", "csv": ".csv"}
 def open_faces(settings: Dataset, img_size: int, classes: list[str] | None, seed: int) -> tuple[FaceSet, FaceSet]:
     """The faces to train on and those to validate on.
 
-    Both have the same classes: `classes`, or where that is None the people found to train on. People who have no faces
-    to validate on keep their place there; faces of others are left out.
+    Both have the same classes: `classes`, or where that is None the people found to train on who have as many faces as
+    `min_images` asks for. People who have no faces to validate on keep their place there; faces of others are left out.
 
     Args:
-        settings: the section `dataset`: format, path, holdout.
+        settings: the section `dataset`: format, path, holdout, min_images.
         img_size: side of the faces in px.
         classes: train on these people only, in this order; None takes all.
         seed: of the choice which faces are held out, where there are none to validate on.
 
     Raises:
-        FacelineError: where there are no faces, fewer than two people, someone of `classes` has none, the first face
-            does not do, or nothing says what to validate on.
+        FacelineError: where there are no faces, fewer than two people, someone of `classes` has none or too few, the
+            first face does not do, or nothing says what to validate on.
     """
     if settings.format not in _WHERE and settings.format not in dataset_names():
         known = [*_WHERE, *dataset_names()]
@@ -44,6 +46,7 @@ def open_faces(settings: Dataset, img_size: int, classes: list[str] | None, seed
         raise FacelineError(
             f"{_where(settings, 'train')} is not there. dataset.format: {settings.format} looks for it in dataset.path"
         )
+    train = _of_people_with_enough(train, settings, listed=classes is not None)
     check_people(train, settings, listed=classes is not None)
     train.face(0)  # a wrong img_size shows now
     val = _open(settings, "val", img_size, train.classes)
@@ -105,6 +108,33 @@ def _open(settings: Dataset, split: str, img_size: int, people: list[str] | None
     else:
         faces = open_plugin(settings.format, path, split, img_size)
     return faces if faces is None or people is None else of_people(faces, people)
+
+
+def _of_people_with_enough(train: FaceSet, settings: Dataset, listed: bool) -> FaceSet:
+    """The faces of people who have as many as dataset.min_images."""
+    faces = np.bincount(np.asarray(train.labels, np.int64), minlength=len(train.classes))
+    few = [
+        (person, int(count)) for person, count in zip(train.classes, faces, strict=True) if count < settings.min_images
+    ]
+    if settings.min_images == 1 or not few or len(train.classes) < 2:
+        return train
+    asked = f"dataset.min_images: {settings.min_images}, but"
+    if listed:
+        person, count = max(few, key=lambda one: one[1])
+        if count:  # of whom there are none, the next check tells
+            raise FacelineError(
+                f"{asked} {_where(settings, 'train')} has {count} of {person}, whom `classes` names. Lower it, take "
+                "them from the list, or add photos"
+            )
+        return train
+    enough = len(train.classes) - len(few)
+    if enough < 2:
+        raise FacelineError(
+            f"{asked} in {_where(settings, 'train')} {enough} of {len(train.classes)} people have so many faces, and "
+            f"it takes two. Set it to {max(1, np.sort(faces)[-2])} or less, or add photos"
+        )
+    left_out = {person for person, _ in few}
+    return of_people(train, [person for person in train.classes if person not in left_out])
 
 
 def _held_out(train: FaceSet, settings: Dataset, seed: int) -> tuple[FaceSet, FaceSet]:

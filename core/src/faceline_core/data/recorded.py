@@ -117,7 +117,7 @@ class NamedRecordFaces(RecordFaces):
         return hashlib.sha256("\0".join([super().sha256(), *self.names]).encode()).hexdigest()
 
 
-def open_recordio(path: Path, split: str, img_size: int, min_images: int = 1) -> RecordFaces | None:
+def open_recordio(path: Path, split: str, img_size: int) -> RecordFaces | None:
     """The faces of `<path>/<split>.rec`, or those of them whose record keys `<path>/<split>.txt` lists, one a line;
     None where there is no such `.rec`.
 
@@ -125,7 +125,6 @@ def open_recordio(path: Path, split: str, img_size: int, min_images: int = 1) ->
         path: the folder.
         split: train, val, ...
         img_size: side in px that the faces must have.
-        min_images: people with fewer, among those taken, are left out.
 
     Raises:
         FacelineError: where a file is damaged, or those beside the `.rec` do not go with it.
@@ -138,19 +137,10 @@ def open_recordio(path: Path, split: str, img_size: int, min_images: int = 1) ->
     images = _read_keys(keys, len(file)) if keys.is_file() else np.arange(len(file))
     if not len(images):
         raise FacelineError(f"{keys if keys.is_file() else records} holds no images. Copy it again")
-    images = _of_people_with(min_images, file, images)
     masks, names = _read_masks(masks_file(path, split), file), names_file(path, split)
     if not names.is_file():
         return RecordFaces(file, images, img_size, masks)
     return NamedRecordFaces(file, images, img_size, masks, names, _read_names(names, len(file)))
-
-
-def _of_people_with(min_images: int, file: RecordFile, images: NDArray[np.int64]) -> NDArray[np.int64]:
-    _, person, counts = np.unique(file.labels()[images], return_inverse=True, return_counts=True)
-    kept: NDArray[np.int64] = images[counts[person] >= min_images]
-    if not len(kept):
-        raise FacelineError(f"{file.path}: nobody has {min_images} images or more. Lower that")
-    return kept
 
 
 def _read_masks(path: Path, file: RecordFile) -> RecordFile | None:

@@ -103,6 +103,8 @@ class Dataset(Section):
     """The folder that holds `train` and `val`: data/processed, as preprocess writes it, or another in here."""
     holdout: Annotated[float, Field(ge=0, lt=1)]
     """Fraction of each person's training faces to validate on where `path` has no `val`."""
+    min_images: Count
+    """People with fewer faces to train on are left out, in every format; those that `holdout` takes count."""
     sampler: Literal["shuffle", "pk", "graph"]
     """What goes into a batch: faces drawn by chance; `instances_per_identity` faces of each of a few people; or those
     people who are most alike by the present model."""

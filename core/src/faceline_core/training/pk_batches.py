@@ -163,6 +163,6 @@ def _check(faces: NDArray[np.int64], batch_size: int, instances: int, world: int
         more = f" and {len(alone) - 1} others have" if len(alone) > 1 else " has"
         raise FacelineError(
             f"dataset.sampler: {classes[alone[0]]}{more} one face to train on, which no batch can match with another "
-            "of the person. Raise preprocess.min_photos and run preprocess again, leave them out by `classes`, or set "
+            "of the person. Set dataset.min_images to 2, or 3 beside dataset.holdout, which leaves them out, or "
             "dataset.sampler: shuffle"
         )
