@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from faceline_core import recordio
 from faceline_core.data.recordio import RecordFile, write_records
 from faceline_core.errors import FacelineError
 
@@ -56,7 +57,13 @@ def read_everything(path):
     return list(file), file.labels().tolist()
 
 
+def test_the_short_name_is_the_same():
+    assert recordio.RecordFile is RecordFile
+    assert recordio.write_records is write_records
+
+
 def test_a_file_by_the_definition(write):
+    assert list(RecordFile(str(write(RECORDS)))) == IMAGES
     file = RecordFile(write(RECORDS))
     assert len(file) == 4
     assert [file[index] for index in range(4)] == IMAGES

@@ -49,8 +49,8 @@ class RecordFile:
             record concerned is read. It names the byte.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path | str):
+        self.path = path = Path(path)
         if not path.is_file():
             raise FacelineError(f"{path} is not there. A RecordIO set is a .rec file with its .idx beside it")
         self._file = os.open(path, os.O_RDONLY)
