@@ -7,7 +7,8 @@ import pytest
 from faceline_core.errors import FacelineError
 from faceline_core.occluders import KINDS
 from faceline_core.parameters import read_parameters
-from faceline_core.parameters.schema import Sample
+from faceline_core.parameters.schema import Augment, Sample
+from faceline_core.parameters.section import Occluder
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "params.yaml").read_text()
@@ -87,9 +88,10 @@ def test_a_wrong_file_is_told_by_its_key(tmp_path, old, new, expected):
     assert "\n" not in str(caught.value)
 
 
-def test_the_occluders_that_a_sample_may_have_are_those_that_can_be_drawn():
-    kinds = Sample.model_fields["occluders"].annotation
-    assert get_args(get_args(kinds)[0]) == KINDS
+def test_the_occluders_that_parameters_may_name_are_those_that_can_be_drawn():
+    assert get_args(Occluder) == KINDS
+    for section in (Sample, Augment):
+        assert section.model_fields["occluders"].annotation == list[Occluder]
 
 
 def test_a_misspelt_key_is_one_fault(tmp_path):

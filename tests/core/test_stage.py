@@ -7,6 +7,7 @@ import pytest
 from faceline_core.errors import FacelineError
 from faceline_core.stage import console
 from faceline_core.stage.files import replaced_folder, scratch_folder, write_json, written_beside
+from faceline_core.stage.memory import available_bytes
 from faceline_core.stage.progress import progress, say
 
 
@@ -122,3 +123,7 @@ def test_one_process_of_many_speaks(monkeypatch, capsys, environment, first):
         monkeypatch.setenv(name, value)
     say("train", "hello")
     assert capsys.readouterr().out == ("[train] hello\n" if first else "")
+
+
+def test_the_free_memory_is_measured():
+    assert 10_000_000 < available_bytes() < 1 << 50

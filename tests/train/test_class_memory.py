@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from faceline_core.errors import FacelineError
 from faceline_core.models.qaconv import QAConv
 from faceline_train.losses import class_memory
-from faceline_train.losses.class_memory import ClassMemory, available_bytes
+from faceline_train.losses.class_memory import ClassMemory, free_bytes
 
 CHANNELS, SIDE, DIM = 6, 4, 5
 
@@ -240,20 +240,20 @@ def test_maps_of_odd_sides_are_not_pooled():
     ],
 )
 def test_a_memory_that_would_not_fit_is_refused(monkeypatch, arguments, free, message):
-    monkeypatch.setattr(class_memory, "available_bytes", lambda _device: free)
+    monkeypatch.setattr(class_memory, "free_bytes", lambda _device: free)
     with pytest.raises(FacelineError, match=f"^local.class_memory: true: maps of {message}"):
         ClassMemory(10, 256, 14, 14, **arguments)
     numbers = 10 * 256 * (49 if arguments.get("pooled") else 196)
     monkeypatch.setattr(
-        class_memory, "available_bytes", lambda _device: numbers * arguments.get("dtype", torch.float32).itemsize
+        class_memory, "free_bytes", lambda _device: numbers * arguments.get("dtype", torch.float32).itemsize
     )
     ClassMemory(10, 256, 14, 14, **arguments)
 
 
 def test_what_is_free_is_less_than_there_is(monkeypatch):
-    assert 1 << 20 < available_bytes(torch.device("cpu")) < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 1 << 20 < free_bytes(torch.device("cpu")) < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: {"cuda:1": (7, 9)}[str(device)])
-    assert available_bytes(torch.device("cuda:1")) == 7
+    assert free_bytes(torch.device("cuda:1")) == 7
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -17,6 +17,7 @@ from faceline_core.data.part import sources_of
 from faceline_core.data.protocol import FaceSet
 from faceline_core.errors import FacelineError
 from faceline_core.stage.cores import usable_cores
+from faceline_core.stage.memory import available_bytes
 
 _BLOCK = 256
 _KEPT_SECONDS = 2 * 24 * 3600
@@ -97,7 +98,7 @@ def cached(faces: FaceSet, how: Literal["none", "memory", "disk"], img_size: int
 
 def _in_memory(faces: FaceSet, size: int) -> NDArray[np.uint8]:
     shape = (len(faces), size, size, 3)
-    needed, available = int(np.prod(shape)), _available_bytes()
+    needed, available = int(np.prod(shape)), available_bytes()
     if needed > available:
         raise FacelineError(
             f"dataset.cache: memory: {len(faces)} faces of {size} px are {needed / 1e6:.1f} MB, and "
@@ -148,15 +149,3 @@ def _remove_unused(folder: Path, used: Path) -> None:
         with suppress(FileNotFoundError):  # another process was quicker
             if path != used and time.time() - path.stat().st_mtime > _KEPT_SECONDS:
                 path.unlink()
-
-
-def _available_bytes() -> int:
-    """Memory that can be had without swapping, as far as the system tells; a container's own limit counts."""
-    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    meminfo, limit = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
-    if meminfo.is_file():
-        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-        free = 1024 * int(lines["MemAvailable"].split()[0])
-    if limit.is_file() and limit.read_text().strip().isdigit():
-        free = min(free, int(limit.read_text()))
-    return free

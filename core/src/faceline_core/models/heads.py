@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from faceline_core.errors import FacelineError, nearest
+from faceline_core.models.batch_statistics import add_up
 
 
 @dataclass(frozen=True)
@@ -180,17 +181,11 @@ def _statistics(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Two passes: a sum of squares less the square of the sum would lose the digits of a small deviation.
     """
     total = torch.stack([values.new_tensor(len(values)), values.sum()])
-    _add_up(total)
+    add_up(total)
     count, mean = total[0], total[1] / total[0].clamp_min(1)
     squares = (values - mean).square().sum()
-    _add_up(squares)
+    add_up(squares)
     return count, mean, (squares / (count - 1).clamp_min(1)).sqrt()
-
-
-def _add_up(value: Tensor) -> None:
-    """In place, the sum over the processes that train together."""
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        distributed.all_reduce(value)
 
 
 def head_for(name: str, embedding_dim: int, classes: int, margin: Margin | None = None) -> nn.Module:

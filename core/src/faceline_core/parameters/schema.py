@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from faceline_core.parameters.metric import Local, LossWeights, Occlusion, Validation
-from faceline_core.parameters.section import Count, Fraction, NotNegative, Positive, Section, Workers
+from faceline_core.parameters.section import Count, Fraction, NotNegative, Occluder, Positive, Section, Workers
 from faceline_core.parameters.training import (
     Augment,
     Checkpoint,
@@ -32,7 +32,7 @@ class Sample(Section):
     """Pictures with 0 to 12 faces for the detectors."""
     occluded: Fraction
     """Of the photos: how many have an occluder."""
-    occluders: Annotated[list[Literal["medical_mask", "sunglasses", "scarf", "hand", "veil"]], Field(min_length=1)]
+    occluders: Annotated[list[Occluder], Field(min_length=1)]
     """The kinds that are drawn over photos, each as often as it stands there."""
 
 

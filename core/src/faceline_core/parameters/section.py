@@ -9,6 +9,8 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Workers = Literal["auto"] | Annotated[int, Field(ge=0)]
+Occluder = Literal["medical_mask", "sunglasses", "scarf", "hand", "veil"]
+"""Those of faceline_core.occluders.KINDS."""
 Limit = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, le=1)]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from faceline_core.parameters.section import Count, Fraction, Limit, NotNegative, Positive, Section, Workers
+from faceline_core.parameters.section import Count, Fraction, Limit, NotNegative, Occluder, Positive, Section, Workers
 
 
 class Optimizer(Section):
@@ -87,7 +87,7 @@ class Augment(Section):
     """albumentations transforms, each {name: <its class>, <argument>: <value>, ...}."""
     occlude: Fraction
     """How often an occluder is drawn over the face, before all else."""
-    occluders: Annotated[list[Literal["medical_mask", "sunglasses", "scarf", "hand", "veil"]], Field(min_length=1)]
+    occluders: Annotated[list[Occluder], Field(min_length=1)]
     """The kinds that are drawn."""
     views: Annotated[int, Field(ge=0)]
     """With a frozen backbone: how many augmented views of a face are embedded once and used in turn; 0 embeds a new

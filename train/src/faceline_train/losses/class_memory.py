@@ -1,8 +1,6 @@
 """A feature map of each person, and the loss of telling faces from the people nearest to them (arXiv 1904.10424)."""
 
 import math
-import os
-from pathlib import Path
 
 import torch
 from torch import Tensor, distributed, nn
@@ -10,6 +8,7 @@ from torch.nn import functional as F
 
 from faceline_core.errors import FacelineError
 from faceline_core.models.qaconv import QAConv
+from faceline_core.stage.memory import available_bytes
 
 _COPYING = 200
 """What it costs `matcher.pairs` to copy both maps of a pair, in positions of a map that could be matched meanwhile.
@@ -64,7 +63,7 @@ class ClassMemory(nn.Module):
                 "feature_map: 14"
             )
         shape = (classes, channels, height // 2, width // 2) if pooled else (classes, channels, height, width)
-        needed, available = math.prod(shape) * dtype.itemsize, available_bytes(device)
+        needed, available = math.prod(shape) * dtype.itemsize, free_bytes(device)
         if needed > available:
             smaller = "local.memory_pooled: true, which takes a quarter, or " if can_pool and not pooled else ""
             raise FacelineError(
@@ -167,15 +166,9 @@ class ClassMemory(nn.Module):
         return F.interpolate(kept, scale_factor=2, mode="nearest") if self.pooled else kept
 
 
-def available_bytes(device: torch.device) -> int:
-    """Memory of a device that is free; on a CPU without swapping, or where the system does not say, all that it has."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.is_file():
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-    return 1024 * int(lines["MemAvailable"].split()[0])
+def free_bytes(device: torch.device) -> int:
+    """Memory of a device that is free."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
 
 
 def _of_all_processes(rows: Tensor) -> Tensor:
