@@ -120,6 +120,32 @@ def test_the_local_part_joins_later(run):
     assert float(second[place]) > 0
 
 
+@pytest.mark.parametrize("precision", [32, "bf16"])
+def test_faces_that_a_part_leaves_out_are_counted(run, rows_of, monkeypatch, precision):
+    """And the class memory is kept in what the backbone works in."""
+    epochs: dict[int, list[list[int]]] = {}
+    original = MapLosses.forward
+
+    def forward(self, recogniser, maps, labels, *others):
+        epochs.setdefault(others[-1], []).append(labels.tolist())
+        assert self.memory.maps.dtype == {32: torch.float32, "bf16": torch.bfloat16}[precision]
+        return original(self, recogniser, maps, labels, *others)
+
+    monkeypatch.setattr(MapLosses, "forward", forward)
+    given = NETWORK | weights(identity=1.0, local=1.0) | {"local__class_memory": True, "batch_size": 3, "epochs": 2}
+    rows = rows_of(run(**given, trainer__precision=precision))
+    seen: set[int] = set()
+    for epoch, row in enumerate(rows):
+        alone = first = 0
+        for labels in epochs[epoch]:
+            alone += sum(labels.count(label) in (1, len(labels)) for label in labels)
+            first += sum(label not in seen for label in labels)
+            seen.update(labels)
+        assert (row["train_triplet_left_out"], row["train_memory_left_out"]) == (alone, first)
+    assert rows[0]["train_triplet_left_out"] > 0
+    assert rows[0]["train_memory_left_out"] > 0
+
+
 @pytest.mark.parametrize(("memory", "sampler"), [(False, "pk"), (True, "graph")])
 def test_a_stopped_run_of_the_whole_method_goes_on_to_the_same_weights(
     run,
@@ -141,6 +167,14 @@ def test_a_stopped_run_of_the_whole_method_goes_on_to_the_same_weights(
     with pytest.raises(StoppedError):
         run("stopped", stop, **given)
     assert_same(weights_of(run("stopped", **given)), expected)
+
+
+def test_a_finished_run_of_the_whole_method_goes_on_from_its_file(run, masks, rows_of):  # noqa: ARG001
+    given = NETWORK | WHOLE | {"local__class_memory": True, "dataset__sampler": "pk", "batch_size": 8}
+    first = run("first", **given, epochs=1)
+    rows = rows_of(run("more", **given, epochs=2, ckpt_path=str(first / "checkpoints/final_model.pth")))
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert rows[1]["train_memory_left_out"] == 0, "the memory came along"
 
 
 def test_batches_tell_what_is_visible(run, masks, monkeypatch):  # noqa: ARG001

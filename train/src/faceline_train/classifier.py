@@ -8,7 +8,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, SumMetric
 
 from faceline_core.errors import FacelineError
 from faceline_core.models.folding import fold_frozen
@@ -71,7 +71,8 @@ class Classifier(lightning.LightningModule):
 
     def setup(self, stage: str) -> None:
         if stage == "fit" and self.map_losses is not None:
-            self.map_losses.build_memory(self.recogniser, self.trainer.strategy.root_device)
+            with self.trainer.precision_plugin.forward_context():
+                self.map_losses.build_memory(self.recogniser, self.trainer.strategy.root_device)
 
     def features(self, batch: Batch) -> Tensor:
         """(n, D): of faces, or where the backbone ran before, what the batch holds."""
@@ -161,6 +162,8 @@ class Classifier(lightning.LightningModule):
         self._log("train", self.train_loss, self.train_metrics)
         if len(self.parts) > 1:
             self._log_parts()
+        if self.map_losses is not None:
+            self._log_left_out(self.map_losses)
         self.schedule.after_epoch(float(self.trainer.callback_metrics["val_loss"]))
 
     def validation_step(self, batch: Batch, _index: int) -> None:
@@ -227,9 +230,21 @@ class Classifier(lightning.LightningModule):
     def _log_parts(self) -> None:
         for name, mean in self.part_losses.items():
             assert isinstance(mean, MeanMetric)
-            waits = name == "local" and self.current_epoch < self.settings.local.start_epoch
+            waits = name == "local" and self._local_waits()
             self.log(f"train_{name}_loss", torch.zeros((), device=self.device) if waits else mean.compute())
             mean.reset()
+
+    def _log_left_out(self, losses: MapLosses) -> None:
+        for name, count in losses.left_out.items():
+            assert isinstance(count, SumMetric)
+            self.log(
+                f"train_{name}_left_out",
+                torch.zeros((), device=self.device) if self._local_waits() else count.compute(),
+            )
+            count.reset()
+
+    def _local_waits(self) -> bool:
+        return self.current_epoch < self.settings.local.start_epoch
 
     def _seed_step(self, batches_done: int) -> None:
         """Dropout is a function of (seed, epoch), and of the batch from which a run goes on, and of the process."""

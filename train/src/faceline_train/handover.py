@@ -62,7 +62,10 @@ def hand_over(
     resume = read_tensor_file(progress)
     raw = {name.removeprefix("recogniser."): value for name, value in resume["state_dict"].items()}
     if all(torch.equal(raw[name], value) for name, value in recogniser.state_dict().items() if name in raw):
-        del resume["state_dict"]  # else the running mean is kept as the weights, and what it is of as the state
+        # else the running mean is kept as the weights, and what it is of as the state
+        resume["state_dict"] = {
+            n: value for n, value in resume["state_dict"].items() if not n.startswith("recogniser.")
+        }
     final = {**describe(recogniser), "state_dict": recogniser.state_dict(), **state(), "resume": resume}
     write_checkpoint(checkpoints / "final_model.pth", final)
     _make_whole(checkpoints, recogniser)

@@ -7,10 +7,16 @@ from faceline_core.training.trainer import Precision
 
 
 def epoch_line(row: dict[str, float], epochs: int) -> str:
-    """`epoch 5/18  train_loss 1.635 train_acc 0.650  val_loss 1.065 val_acc 0.694  lr 9.1e-04  3.9 s (data 0.2 s)`."""
-    figures = {name: value for name, value in row.items() if name.startswith(("train_", "val_"))}
+    """`epoch 5/18  train_loss 1.635 train_acc 0.650  val_loss 1.065 val_acc 0.694  lr 9.1e-04  3.9 s (data 0.2 s)`.
+
+    Counts of faces left out are shown where there are any."""
+    figures = {
+        name: f"{value:.0f}" if name.endswith("_left_out") else f"{value:.3f}"
+        for name, value in row.items()
+        if value or not name.endswith("_left_out")
+    }
     parts = [
-        " ".join(f"{name} {value:.3f}" for name, value in figures.items() if name.startswith(split))
+        " ".join(f"{name} {value}" for name, value in figures.items() if name.startswith(split))
         for split in ("train_", "val_")
     ]
     return (

@@ -9,7 +9,7 @@ from torchmetrics import Metric
 from faceline_core.errors import FacelineError, nearest
 from faceline_core.parameters import StageParameters
 from faceline_core.parameters.metric import Validation
-from faceline_train.parts import trained_parts
+from faceline_train.parts import counted_parts, trained_parts
 
 NAMES = ("acc", "precision", "recall", "f1")
 
@@ -62,7 +62,7 @@ def logged_names(parameters: StageParameters, benchmarks: Sequence[str] = ()) ->
     """The metrics that a run logs, in the order of the columns of history.csv.
 
     Args:
-        parameters: logging, loss_weights, validation.
+        parameters: logging, local, loss_weights, validation.
         benchmarks: the figures of `.bin` sets.
     """
     metrics = dict.fromkeys(parameters.logging.metrics)
@@ -70,6 +70,7 @@ def logged_names(parameters: StageParameters, benchmarks: Sequence[str] = ()) ->
     parts = trained_parts(parameters)
     names = ["train_loss"]
     names += [f"train_{part}_loss" for part in parts] if len(parts) > 1 else []
+    names += [f"train_{part}_left_out" for part in counted_parts(parameters)]
     names += [f"train_{name}" for name in metrics]
     names += ["val_loss", *(f"{known_prefix('val', validation)}_{name}" for name in metrics)]
     if validation.split != "val":

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torchmetrics import SumMetric
 
 from faceline_core.models.feature_maps import unit_over_channels
 from faceline_core.models.recogniser import Parts, Recogniser
@@ -25,6 +26,14 @@ def trained_parts(parameters: StageParameters) -> list[str]:
     return [name for name in NAMES if getattr(parameters.loss_weights, name)]
 
 
+def counted_parts(parameters: StageParameters) -> list[str]:
+    """Which parts of the local loss leave faces out, and count them: triplet, memory."""
+    weights = parameters.loss_weights
+    if not weights.local:
+        return []
+    return [*(["triplet"] if weights.triplet else []), *(["memory"] if parameters.local.class_memory else [])]
+
+
 class MapLosses(nn.Module):
     """The losses on feature maps, each in its place of loss_weights.
 
@@ -33,15 +42,22 @@ class MapLosses(nn.Module):
 
     Args:
         parameters: loss_weights, local, occlusion.
+
+    `left_out` counts the faces of an epoch that a part had nothing to say of: the triplet loss without another face of
+    the person, or of another person, in the batch; the class memory at the first sight of a person.
     """
 
     def __init__(self, parameters: StageParameters):
         super().__init__()
         self.weights, self.local, self.detach = parameters.loss_weights, parameters.local, parameters.occlusion.detach
         self.memory: ClassMemory | None = None
+        self.left_out = nn.ModuleDict({name: SumMetric(nan_strategy="disable") for name in counted_parts(parameters)})
+        for count in self.left_out.values():
+            count.persistent(True)  # for a state that is saved within an epoch
 
     def build_memory(self, recogniser: Recogniser, device: torch.device) -> None:
-        """Makes room for the class memory, where one is asked for, on the device that trains.
+        """Makes room for the class memory, where one is asked for, on the device that trains and in the dtype that the
+        backbone works in: that of autocast, where this is called within one.
 
         Raises:
             FacelineError: where there is not enough.
@@ -49,6 +65,7 @@ class MapLosses(nn.Module):
         if recogniser.matcher is None or not self.local.class_memory:
             return
         assert recogniser.tap is not None
+        autocast = torch.is_autocast_enabled(device.type)
         self.memory = ClassMemory(
             len(recogniser.classes),
             recogniser.tap.channels,
@@ -57,6 +74,7 @@ class MapLosses(nn.Module):
             k_nearest=self.local.k_nearest,
             momentum=self.local.memory_momentum,
             pooled=self.local.memory_pooled,
+            dtype=torch.get_autocast_dtype(device.type) if autocast else torch.float32,
             device=device,
         )
 
@@ -96,11 +114,13 @@ class MapLosses(nn.Module):
         scores = recogniser.matcher(maps, maps, visibility, visibility)
         loss = pairwise_matching_loss(scores, labels)
         if self.weights.triplet:
-            triplet, _ = hardest_triplet_loss(scores, labels, self.local.triplet_margin)
+            triplet, without = hardest_triplet_loss(scores, labels, self.local.triplet_margin)
+            self.left_out["triplet"].update(without)
             loss = loss + self.weights.triplet * triplet
         if self.memory is not None:
             columns = recogniser.head.columns.detach()
-            told_apart, _ = self.memory.loss(recogniser.matcher, maps, labels, columns, visibility)
+            told_apart, unseen = self.memory.loss(recogniser.matcher, maps, labels, columns, visibility)
+            self.left_out["memory"].update(unseen)
             loss = loss + told_apart
         return loss
 

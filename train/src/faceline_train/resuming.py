@@ -100,8 +100,10 @@ def prepare_resume(parameters: StageParameters, recogniser: Recogniser, progress
                 "Give final_model.pth to go on, or set only_weights_load: true to start from the weights"
             )
         state = content["resume"]
-        if "state_dict" not in state:
-            state["state_dict"] = {f"recogniser.{name}": value for name, value in content["state_dict"].items()}
+        rest = state.get("state_dict", {})
+        if not _own(rest):  # the weights stand there once, where they are those of the optimizer
+            weights = {f"recogniser.{name}": value for name, value in content["state_dict"].items()}
+            state["state_dict"] = {**weights, **rest}
     if parameters.only_weights_load:
         taken = {
             "state_dict": _own(state["state_dict"]),
