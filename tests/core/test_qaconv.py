@@ -338,6 +338,41 @@ def test_maps_of_another_shape_are_refused_with_both_shapes(probes, galleries):
         assert str(galleries) in str(refused.value)
 
 
+class _Products(TorchDispatchMode):
+    """Counts matrix products."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function is torch.ops.aten.bmm.default
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("probes", [4, 1])
+def test_a_side_that_does_not_learn_costs_no_gradient(probes):
+    matcher = some_matcher().train()
+    sides = [some_maps(probes, 1).requires_grad_(), some_maps(4, 2).requires_grad_()]
+
+    def gradients(*maps):
+        scores = matcher(*maps).square().sum()
+        with _Products() as products:
+            scores.backward()
+        found = [side.grad for side in sides]
+        for side in sides:
+            side.grad = None
+        return found, products.count
+
+    both, products = gradients(*sides)
+    for place in (0, 1):
+        (mine, others), fewer = gradients(*(side if i == place else side.detach() for i, side in enumerate(sides)))
+        mine, others = (mine, others) if place == 0 else (others, mine)
+        torch.testing.assert_close(mine, both[place])
+        assert others is None
+        assert fewer < products
+
+
 def test_what_else_does_not_fit_is_refused():
     matcher, maps = QAConv(CHANNELS, HEIGHT, WIDTH), torch.zeros(2, 5, 3, 2)
     with pytest.raises(ValueError, match=r"visibility \(2, 1, 3, 2\) expected beside its maps, found \(2, 3, 2\)"):

@@ -52,11 +52,14 @@ class _BestMatches(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_probes: Tensor, of_galleries: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, of_probes: Tensor, of_galleries: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         probes, galleries, r_at, q_at = ctx.saved_tensors
-        by_position = galleries.mT.contiguous()  # (B, G, r, C)
-        to_probes = torch.zeros_like(probes.mT, dtype=of_probes.dtype)
-        to_galleries = torch.zeros_like(by_position, dtype=of_probes.dtype)
+        probes_learn, galleries_learn, _ = ctx.needs_input_grad
+        by_position = galleries.mT.contiguous() if probes_learn else None  # (B, G, r, C)
+        to_probes, to_galleries = (
+            torch.zeros_like(maps.mT, dtype=of_probes.dtype, memory_format=torch.contiguous_format) if learn else None
+            for maps, learn in ((probes, probes_learn), (galleries, galleries_learn))
+        )
         for block in _blocks(probes, galleries, ctx.max_bytes):
             groups_of, galleries_of, probes_of = block
             a, at_r, b, at_q = (
@@ -69,11 +72,14 @@ class _BestMatches(torch.autograd.Function):
             index = at_q.long().unsqueeze(3)
             gradient.scatter_(3, index, gradient.gather(3, index) + b.to(probes.dtype).unsqueeze(3))
             gradient = gradient.view(groups, count * positions, positions * width)
-            rows = _rows(probes[groups_of, probes_of])
-            to_galleries[groups_of, galleries_of] += torch.bmm(gradient, rows).view(groups, count, positions, -1)
-            of_rows = torch.bmm(gradient.mT, by_position[groups_of, galleries_of].flatten(1, 2))
-            to_probes[groups_of, probes_of] += of_rows.view(groups, positions, width, -1).transpose(1, 2)
-        return to_probes.mT.to(probes.dtype), to_galleries.mT.to(probes.dtype), None
+            if to_galleries is not None:
+                rows = _rows(probes[groups_of, probes_of])
+                to_galleries[groups_of, galleries_of] += torch.bmm(gradient, rows).view(groups, count, positions, -1)
+            if to_probes is not None and by_position is not None:
+                of_rows = torch.bmm(gradient.mT, by_position[groups_of, galleries_of].flatten(1, 2))
+                to_probes[groups_of, probes_of] += of_rows.view(groups, positions, width, -1).transpose(1, 2)
+        found = (None if to is None else to.mT.to(probes.dtype) for to in (to_probes, to_galleries))
+        return *found, None  # type: ignore[return-value]
 
 
 def best_matches(probes: Tensor, galleries: Tensor, max_bytes: int) -> tuple[Tensor, Tensor]:
