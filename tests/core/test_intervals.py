@@ -67,7 +67,10 @@ def test_a_side_alone_has_the_interval_of_vr_intervals():
     people, before, after = drawn()
     same = people[:, 0] == people[:, 1]
     scores = before[0].astype(np.float32)
-    pairs = Pairs(scores[same], people[same, 0].astype(np.int32), scores[~same], people[~same].astype(np.int32))
+    who = people.astype(np.int32)
+    pairs = Pairs(
+        scores[same], who[same, 0], scores[~same], who[~same], who[same], who[~same]
+    )  # the faces do not matter
     found = vr_differences(scores, after[0], people, FARS, 30, seed=2)
     assert [(each.before.low, each.before.high) for each in found] == vr_intervals(pairs, 7, FARS, 30, seed=2)
 
