@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceline_core.data.stretch import Stretch
+
 
 class NumberType:
     """A type of whole numbers or truth values: a code such as u1, then its state with the order of bytes."""
@@ -31,13 +33,14 @@ class NumberType:
             raise pickle.UnpicklingError("it holds an array of a compound type")
         self.order = order
 
-    def array(self, raw: bytes, shape: tuple[int, ...], order: str) -> NDArray[Any]:
+    def array(self, raw: bytes | Stretch, shape: tuple[int, ...], order: str) -> NDArray[Any]:
         """An array over these bytes, which must be as many as it needs; read only, and no copy."""
+        content = raw.read() if isinstance(raw, Stretch) and not raw.text else raw
         kind = np.dtype(np.uint8 if self.code == "b1" else self.order + self.code)
-        fits = type(raw) is bytes and type(shape) is tuple and all(type(side) is int and side >= 0 for side in shape)
-        if not fits or math.prod(shape) * kind.itemsize != len(raw):
+        fits = type(shape) is tuple and all(type(side) is int and side >= 0 for side in shape)
+        if not isinstance(content, bytes) or not fits or math.prod(shape) * kind.itemsize != len(content):
             raise pickle.UnpicklingError("it holds an array whose bytes are not those of its shape")
-        values: NDArray[Any] = np.frombuffer(raw, kind)
+        values: NDArray[Any] = np.frombuffer(content, kind)
         if self.code == "b1":
             if values.max(initial=0) > 1:
                 raise pickle.UnpicklingError("it holds truth values that are neither 0 nor 1")
@@ -58,11 +61,11 @@ class Unfinished:
         self.array = _checked(kind).array(raw, shape, "F" if fortran else "C")
 
 
-def _from_buffer(raw: bytes, kind: NumberType, shape: tuple[int, ...], order: str) -> NDArray[Any]:
+def _from_buffer(raw: bytes | Stretch, kind: NumberType, shape: tuple[int, ...], order: str) -> NDArray[Any]:
     return _checked(kind).array(raw, shape, order)
 
 
-def _scalar(kind: NumberType, raw: bytes) -> bool | int:
+def _scalar(kind: NumberType, raw: bytes | Stretch) -> bool | int:
     number: bool | int = _checked(kind).array(raw, (1,), "C").item()
     return number
 

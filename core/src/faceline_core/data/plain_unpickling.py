@@ -3,8 +3,11 @@
 No class or function that a file names is imported or called. Of the pickle machine's instructions only those are known
 that make plain values. The few calls by which NumPy writes arrays, and Python 3 writes bytes for Python 2, are told by
 their names and done by functions of ours. A file that holds anything else is refused at the first such instruction.
+
+Byte strings and texts of 1,000 bytes and more are left in the file: in their place stands a Stretch.
 """
 
+import os
 import pickle
 import pickletools
 import struct
@@ -13,15 +16,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from faceline_core.data.plain_arrays import ARRAY_CALLS, NumberType, Unfinished
+from faceline_core.data.stretch import Source, Stretch
 from faceline_core.errors import FacelineError
 
 _PLAIN = (
     *(pickle.PROTO, pickle.STOP, pickle.MARK, pickle.POP, pickle.POP_MARK),
     *(pickle.NEWTRUE, pickle.NEWFALSE, pickle.NONE, pickle.INT, pickle.BININT, pickle.BININT1, pickle.BININT2),
     *(pickle.LONG, pickle.LONG1, pickle.LONG4),
-    *(pickle.STRING, pickle.BINSTRING, pickle.SHORT_BINSTRING),
-    *(pickle.UNICODE, pickle.BINUNICODE, pickle.BINUNICODE8, pickle.SHORT_BINUNICODE),
-    *(pickle.BINBYTES, pickle.BINBYTES8, pickle.SHORT_BINBYTES),
+    *(pickle.STRING, pickle.SHORT_BINSTRING, pickle.UNICODE, pickle.SHORT_BINUNICODE, pickle.SHORT_BINBYTES),
     *(pickle.EMPTY_LIST, pickle.LIST, pickle.APPEND, pickle.APPENDS),
     *(pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3),
     *(pickle.PUT, pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE),
@@ -29,6 +31,12 @@ _PLAIN = (
     *(pickle.GLOBAL, pickle.STACK_GLOBAL),
 )
 """Instructions that are done as Python's own unpickler does them."""
+
+_LONG = (pickle.BINSTRING, pickle.BINUNICODE, pickle.BINUNICODE8, pickle.BINBYTES, pickle.BINBYTES8)
+"""Likewise, and what they make may be left in the file."""
+
+_LEFT_FROM = 1000
+"""Bytes. A face has 2,000 to 9,000."""
 
 _FREE, _BYTES_EACH = 100_000, 32
 """An instruction of one byte can make an object of fifty: a file may hold so many, and one more for so many bytes."""
@@ -47,14 +55,15 @@ _FAULTS = (  # what damage looks like to the unpickler
 
 
 def read_plain(path: Path) -> Any:
-    """What a pickle of plain values holds. Byte strings of Python 2 come as bytes.
+    """What a pickle of plain values holds. Byte strings of Python 2 come as bytes, long ones as Stretch.
 
     Raises:
         FacelineError: where it is damaged, is no pickle, or holds anything else. It names the byte; nothing that the
             file says has been run.
     """
-    with path.open("rb") as opened:
-        file = _File(opened, path.stat().st_size)
+    source = Source(path)
+    with open(source.descriptor, "rb", closefd=False) as opened:
+        file = _File(opened, source)
         try:
             return _Unpickler(file).load()
         except _FAULTS as error:
@@ -67,8 +76,8 @@ def read_plain(path: Path) -> Any:
 class _File:
     """A file of which no more is read than it has: a damaged one asks for memory that nobody has."""
 
-    def __init__(self, file: BinaryIO, size: int):
-        self._file, self.size = file, size
+    def __init__(self, file: BinaryIO, source: Source):
+        self._file, self.source, self.size = file, source, os.fstat(source.descriptor).st_size
         self.readline, self.tell = file.readline, file.tell
 
     def read(self, size: int) -> bytes:
@@ -86,11 +95,11 @@ class _Call:
         self.function = function
 
 
-def _latin1(text: str, encoding: str) -> bytes:
+def _latin1(text: str | Stretch, encoding: str) -> bytes | Stretch:
     """Bytes as Python 3 writes them for Python 2."""
     if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it holds bytes in {encoding!r}, which Python does not write")
-    return text.encode("latin1")
+        raise pickle.UnpicklingError(f"it holds bytes in {encoding!r:.40}, which Python does not write")
+    return text.as_latin1() if isinstance(text, Stretch) else text.encode("latin1")
 
 
 _CALLS = ARRAY_CALLS | {"_codecs.encode": _latin1}
@@ -128,6 +137,7 @@ class _Unpickler(pickle._Unpickler):
 
     def __init__(self, file: _File):
         super().__init__(file, encoding="bytes")
+        self.file = file
         self.memo = _Memo()
         self.dispatch = _Actions(_FREE + file.size // _BYTES_EACH)  # type: ignore[misc]
 
@@ -136,6 +146,20 @@ class _Unpickler(pickle._Unpickler):
         if function is None:
             raise pickle.UnpicklingError(f"it names {f'{module}.{name}'[:60]!r}, which makes no plain value")
         return _Call(function)
+
+
+def _leaving(load: Callable[[Any], None]) -> Callable[[Any], None]:
+    """As `load`, which ends with the last byte of what it makes; where that is long, it gives way to a Stretch."""
+
+    def loaded(unpickler: Any) -> None:
+        load(unpickler)
+        value = unpickler.stack[-1]
+        if len(value) >= _LEFT_FROM:
+            text = isinstance(value, str)
+            size = len(value.encode("utf-8", "surrogatepass")) if text else len(value)
+            unpickler.stack[-1] = Stretch(unpickler.file.source, unpickler.file.tell() - size, size, text)
+
+    return loaded
 
 
 def _reduce(unpickler: Any) -> None:
@@ -163,8 +187,9 @@ def _pass_over(unpickler: Any) -> None:
 
 _ACTIONS: dict[int, Callable[[Any], None]] = {
     **{code[0]: pickle._Unpickler.dispatch[code[0]] for code in _PLAIN},
+    **{code[0]: _leaving(pickle._Unpickler.dispatch[code[0]]) for code in _LONG},
     pickle.FRAME[0]: _pass_over,
-    pickle.BYTEARRAY8[0]: pickle._Unpickler.dispatch[pickle.BINBYTES8[0]],
+    pickle.BYTEARRAY8[0]: _leaving(pickle._Unpickler.dispatch[pickle.BINBYTES8[0]]),
     pickle.REDUCE[0]: _reduce,
     pickle.BUILD[0]: _build,
 }

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceline_core.data.plain_unpickling import read_plain
+from faceline_core.data.stretch import Stretch
 from faceline_core.errors import FacelineError
 from faceline_core.stage.files import written_beside
 
@@ -26,7 +27,7 @@ _PROTOCOL = 2
 
 
 class VerificationSet:
-    """N pairs of faces. The files' bytes are kept, and decoded each time a face is asked for.
+    """N pairs of faces. Their pictures stay in the file, where its form allows it, until a face is asked for.
 
     Attributes:
         path: the `.bin`.
@@ -35,7 +36,13 @@ class VerificationSet:
         found_size: side that the first face has in the file; where it is not `img_size`, faces are resized.
     """
 
-    def __init__(self, path: Path, pictures: Sequence[bytes], same: NDArray[np.bool_], img_size: int):
+    def __init__(
+        self,
+        path: Path,
+        pictures: Sequence[bytes | Stretch | NDArray[np.uint8]],
+        same: NDArray[np.bool_],
+        img_size: int,
+    ):
         self.path, self.same, self.img_size = path, same, img_size
         self._pictures = pictures
         self.found_size = self._decoded(0).shape[0]
@@ -69,7 +76,8 @@ class VerificationSet:
             yield torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2)
 
     def _decoded(self, index: int) -> NDArray[np.uint8]:
-        picture = self._pictures[index]
+        kept = self._pictures[index]
+        picture = kept.read() if isinstance(kept, Stretch) else kept
         try:
             face = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR_RGB) if len(picture) else None
         except cv2.error:  # more pixels than OpenCV opens
@@ -110,7 +118,7 @@ def open_verification_set(path: Path, img_size: int) -> VerificationSet:
     if not isinstance(flags, list | tuple) and not (isinstance(flags, np.ndarray) and flags.ndim == 1):
         raise _fault(path, f"its truth values are {_kind(flags)}, expected a list")
     for index, picture in enumerate(pictures):
-        if not isinstance(picture, bytes) and not _is_bytes(picture):
+        if not _is_bytes(picture):
             raise _fault(path, f"picture {index} is {_kind(picture)}, expected bytes")
     for index, flag in enumerate(flags):
         if not isinstance(flag, bool | int | np.bool_ | np.integer) or flag not in (0, 1):
@@ -139,10 +147,16 @@ def write_verification_set(path: Path, pictures: Iterable[bytes], same: Sequence
 
 
 def _is_bytes(picture: Any) -> bool:
-    return isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim == 1
+    if isinstance(picture, Stretch):
+        return not picture.text
+    return isinstance(picture, bytes) or (
+        isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim == 1
+    )
 
 
 def _kind(value: Any) -> str:
+    if isinstance(value, Stretch):
+        return f"of type {'str' if value.text else 'bytes'}"
     if isinstance(value, np.ndarray):
         return f"an array {value.shape} of {value.dtype}"
     if isinstance(value, list | tuple):
