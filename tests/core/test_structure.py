@@ -34,7 +34,16 @@ OPTIONS = {
     "detect": {"--detector", "--device", "--json", "--draw"},
     "preprocess": {"--params", "--aligned", "--skip-unusable"},
     "train": {"--params", "--validate", "--models", "--checkpoint"},
-    "evaluate": {"--params", "--split", "--checkpoint", "--output", "--aligned", "--device"},
+    "evaluate": {
+        "--params",
+        "--split",
+        "--checkpoint",
+        "--output",
+        "--embedding-weight",
+        "--local-weight",
+        "--aligned",
+        "--device",
+    },
     "export": {"--params"},
 }
 HEAVY = {"torch", "torchvision", "numpy", "cv2", "lightning", "albumentations", "matplotlib", "sklearn", "PIL", "scipy"}

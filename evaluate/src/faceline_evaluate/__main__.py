@@ -1,4 +1,5 @@
-"""faceline-evaluate [--split val | test] [--checkpoint FILE] [--output FOLDER], and faceline-evaluate predict FOLDER"""
+"""faceline-evaluate [--split val | test] [--checkpoint FILE] [--output FOLDER] [--embedding-weight W --local-weight W],
+and faceline-evaluate predict FOLDER"""
 
 import argparse
 import sys
@@ -20,15 +21,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--output",
         type=Path,
         metavar="FOLDER",
-        help="for metrics.json and evaluate/ (default: artifacts; with --split or --checkpoint "
+        help="for metrics.json and evaluate/ (default: artifacts; with --split, --checkpoint or a weight "
         "artifacts/evaluations/<checkpoint>_<split>)",
     )
+    for score, what in (("embedding", "of the embeddings' score in the combined one"), ("local", "of the matcher's")):
+        parser.add_argument(
+            f"--{score}-weight", type=float, metavar="W", help=f"{what} (default: as the checkpoint says)"
+        )
     parser.usage = f"{parser.prog} [options]\n       {parser.prog} predict FOLDER [options]"
     commands = parser.add_subparsers(title="instead of measuring", dest="command", metavar="COMMAND", prog=parser.prog)
     _add_predict(commands.add_parser("predict", description=PREDICT, help=PREDICT_USAGE))
     options = parser.parse_args(arguments)
-    if options.command == "predict" and options.split:
-        parser.error("predict takes no --split")
+    if options.command == "predict":
+        for option in ("split", "embedding_weight", "local_weight"):
+            if getattr(options, option) is not None:
+                parser.error(f"predict takes no --{option.replace('_', '-')}")
     work = _predict if options.command == "predict" else _evaluate
     return guarded("evaluate", lambda: work(options), debug=options.debug)
 
@@ -73,7 +80,14 @@ def _evaluate(options: argparse.Namespace) -> None:
     parameters = read_parameters(options.params, KEYS)
     from faceline_evaluate.evaluation import evaluate
 
-    evaluate(parameters, split=options.split, checkpoint=options.checkpoint, output=options.output)
+    evaluate(
+        parameters,
+        split=options.split,
+        checkpoint=options.checkpoint,
+        output=options.output,
+        embedding_weight=options.embedding_weight,
+        local_weight=options.local_weight,
+    )
 
 
 def _predict(options: argparse.Namespace) -> None:

@@ -1,14 +1,16 @@
-"""A recogniser run over a split of faces."""
+"""A recogniser run over a set of faces."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from faceline_core.data.faces import batches
-from faceline_core.data.split import Split
-from faceline_core.models.recogniser import Recogniser
+from faceline_core.data.protocol import FaceSet
+from faceline_core.models.pair_scores import joined
+from faceline_core.models.recogniser import Recogniser, Seen
 
 _BATCH = 64
 
@@ -19,16 +21,43 @@ class Recognised:
 
     probabilities: NDArray[np.float32]
     """(N, C), of each known person."""
-    embeddings: NDArray[np.float32]
-    """(N, D), unit length."""
+    seen: Seen
+    """On the device. Maps are float16, of the length 0 where nothing is to be matched."""
+
+    @property
+    def embeddings(self) -> NDArray[np.float32]:
+        """(N, D), unit length."""
+        return self.seen.unit.cpu().numpy()
 
 
-def recognise(recogniser: Recogniser, split: Split, device: torch.device) -> Recognised:
-    """Runs a recogniser in eval mode, on `device`, over the faces of a split, in its order."""
-    probabilities, embeddings = [], []
+def recognise(
+    recogniser: Recogniser, faces: FaceSet, device: torch.device, flip: bool = False, matching: bool = False
+) -> Recognised:
+    """Runs a recogniser in eval mode, on `device`, over the faces of a set, in its order.
+
+    Args:
+        recogniser: on that device.
+        faces: all of them are looked at.
+        device: where the network runs.
+        flip: whether an embedding is the mean of those of a face and of its mirror image.
+        matching: whether maps and visibility are wanted as well, as far as the recogniser has them. A map of
+            512 x 7 x 7 takes 50 kB.
+    """
+    probabilities, parts = [], []
     with torch.inference_mode():
-        for images in batches(split.paths, recogniser.img_size, _BATCH):
-            probability, unit, _ = recogniser.recognise(images.to(device))
-            probabilities.append(probability.cpu().numpy())
-            embeddings.append(unit.cpu().numpy())
-    return Recognised(np.concatenate(probabilities), np.concatenate(embeddings))
+        for start in range(0, len(faces), _BATCH):
+            images = _images(faces, range(start, min(start + _BATCH, len(faces)))).to(device)
+            if matching and recogniser.tap is not None:
+                unit, norm, maps, visibility = recogniser.see(images, flip)
+                maps = maps.half() if recogniser.matcher is not None else maps[:, :0]
+            else:
+                unit, norm = recogniser.embed(images, flip)
+                maps, visibility = unit.new_empty(len(unit), 0, 0, 0), None
+            probabilities.append(recogniser.probabilities(unit, norm).cpu().numpy())
+            parts.append(Seen(unit, norm, maps, visibility))
+    return Recognised(np.concatenate(probabilities), joined(parts))
+
+
+def _images(faces: FaceSet, places: Sequence[int]) -> Tensor:
+    """(N, 3, S, S) uint8 RGB in [0, 255], channels last in memory."""
+    return torch.from_numpy(np.stack([faces.face(place) for place in places])).permute(0, 3, 1, 2)

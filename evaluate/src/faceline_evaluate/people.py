@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from faceline_core.data.split import Split, read_split
+from faceline_core.data.processed import has_split, open_processed
+from faceline_core.data.protocol import FaceSet
 from faceline_core.errors import FacelineError
 from faceline_core.stage.progress import say
 
@@ -21,30 +22,31 @@ class People:
         unknown: `unseen_val` and `unseen`; empty where preprocess held nobody back.
     """
 
-    known: Split | None
-    unknown: dict[str, Split]
+    known: FaceSet | None
+    unknown: dict[str, FaceSet]
 
-    def named(self, known: str) -> dict[str, Split]:
+    def named(self, known: str) -> dict[str, FaceSet]:
         """All splits by name; that of the known people is called `known`."""
         return self.unknown | ({known: self.known} if self.known is not None else {})
 
 
-def find_people(processed: Path, split: str, classes: list[str], checkpoint: Path) -> People:
-    """Reads the splits, and notes on the console who goes unmeasured.
+def find_people(processed: Path, split: str, classes: list[str], img_size: int, checkpoint: Path) -> People:
+    """Opens the splits, and notes on the console who goes unmeasured.
 
     Args:
         processed: the folder that preprocess wrote.
         split: where photos of the known people lie: val or test.
         classes: the people that the recogniser was trained on.
+        img_size: side in px of the faces that it takes.
         checkpoint: its file, for messages.
 
     Raises:
         FacelineError: where a split is missing, where people to measure as unknown were trained on, and where nobody
             is left to measure.
     """
-    everybody = read_split(processed, split)
-    held_back = any((processed / name).is_dir() for name in UNKNOWN)
-    unknown = {name: read_split(processed, name) for name in UNKNOWN} if held_back else {}
+    everybody = open_processed(processed, split, img_size)
+    held_back = any(has_split(processed, name) for name in UNKNOWN)
+    unknown = {name: open_processed(processed, name, img_size) for name in UNKNOWN} if held_back else {}
     _check_unknown(processed, unknown, classes, checkpoint)
     if not held_back:
         _note("nobody is held back (that takes six people): unknown people go unmeasured, no threshold is chosen")
@@ -53,7 +55,7 @@ def find_people(processed: Path, split: str, classes: list[str], checkpoint: Pat
     if strangers != present:
         if strangers:
             _note(f"{len(strangers)} of {len(present)} people of {split} were not trained on: they are left out")
-        return People(read_split(processed, split, classes), unknown)
+        return People(open_processed(processed, split, img_size, classes), unknown)
     if not unknown:
         raise FacelineError(
             f"{checkpoint} was trained on none of the {len(present)} people of {processed / split}, and nobody is held "
@@ -63,20 +65,20 @@ def find_people(processed: Path, split: str, classes: list[str], checkpoint: Pat
     return People(None, unknown)
 
 
-def _check_unknown(processed: Path, unknown: dict[str, Split], classes: list[str], checkpoint: Path) -> None:
-    trained_on = {name: sorted(_with_faces(split) & set(classes)) for name, split in unknown.items()}
+def _check_unknown(processed: Path, unknown: dict[str, FaceSet], classes: list[str], checkpoint: Path) -> None:
+    trained_on = {name: sorted(_with_faces(faces) & set(classes)) for name, faces in unknown.items()}
     for name, people in trained_on.items():
         if people:
             more = f" and {len(people) - _NAMED} more" if len(people) > _NAMED else ""
             raise FacelineError(
                 f"{checkpoint} was trained on people of {processed / name}: {', '.join(people[:_NAMED])}{more}. They "
                 f"cannot be measured as unknown. Give a checkpoint that was trained on {processed / 'train'}, or move "
-                "these people's folders away"
+                "these people's faces away"
             )
 
 
-def _with_faces(split: Split) -> set[str]:
-    return {split.classes[label] for label in split.labels}
+def _with_faces(faces: FaceSet) -> set[str]:
+    return {faces.classes[label] for label in faces.labels}
 
 
 def _note(message: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,19 +17,19 @@ mpl.use("agg")
 _NAMED_PEOPLE = 45
 """More people than this do not get their names on the axes."""
 _DPI = 130
+_COLOURS = ("tab:blue", "tab:green", "tab:red")
 
 
-def draw_roc(path: Path, sets: dict[str, Verification], fars: Sequence[float]) -> None:
-    """VR over FAR on a logarithmic axis, a line a set of people; the axis ends where one impostor pair is accepted."""
+def draw_roc(path: Path, sets: dict[str, Verification], fars: Sequence[float], known: str) -> None:
+    """VR over FAR on a logarithmic axis, a line for each set of pairs by one score; the axis ends where one impostor
+    pair is accepted. That of the set `known` is dashed, unless it is alone."""
     figure, axes = plt.subplots(figsize=(6.4, 4.8), layout="constrained")
-    for number, (name, verification) in enumerate(reversed(sets.items())):  # the first is drawn last, over the others
+    for number, (name, verification) in reversed(list(enumerate(sets.items()))):  # the first over the others
         curve, shown = verification.curve, _from_lowest_far(verification.curve)
         label = f"{name}: {verification.people} people, {len(verification.pairs.impostor):,} impostor pairs"
-        style = (
-            {"color": "tab:blue", "linewidth": 2}
-            if number == len(sets) - 1
-            else {"color": "tab:orange", "linestyle": "--"}
-        )
+        style: dict[str, Any] = {"color": "tab:orange", "linestyle": "--"}
+        if number == 0 or name != known:
+            style = {"color": _COLOURS[number], "linewidth": 2 if number == 0 else 1.5}
         axes.step(curve.far[shown], curve.vr[shown], where="post", label=label, **style)
     for far in fars:
         axes.axvline(far, color="0.85", linewidth=0.8, zorder=0)
@@ -37,7 +38,7 @@ def draw_roc(path: Path, sets: dict[str, Verification], fars: Sequence[float]) -
     axes.set_title("ROC: are two faces one person?")
     axes.grid(axis="y", color="0.9")
     axes.legend(loc="lower right")
-    _save(path, figure)
+    save(path, figure)
 
 
 def _from_lowest_far(curve: Curve) -> slice:
@@ -46,16 +47,30 @@ def _from_lowest_far(curve: Curve) -> slice:
     return slice(above + int(np.sum(curve.far == curve.far[above])) - 1, None)
 
 
-def draw_scores(path: Path, name: str, verification: Verification, threshold: float | None, far: float) -> None:
-    """How genuine and impostor scores are spread, with the chosen threshold."""
+def draw_scores(
+    path: Path, name: str, score: str, verification: Verification, threshold: float | None, far: float
+) -> None:
+    """How genuine and impostor scores are spread, with the chosen threshold.
+
+    Args:
+        path: the file.
+        name: of the set.
+        score: what the scores are; cosine similarities have an axis up to 1, others as far as they go.
+        verification: the pairs.
+        threshold: the one chosen for the rate; None draws none.
+        far: that rate.
+    """
     figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
-    edges = np.linspace(-1, 1, 101)
-    for scores, label in ((verification.pairs.impostor, "impostor"), (verification.pairs.genuine, "genuine")):
+    genuine, impostor = verification.pairs.genuine, verification.pairs.impostor
+    least, most = float(verification.scores.min()), float(verification.scores.max())
+    cosine = score == "cosine similarity"
+    edges = np.linspace(-1, 1, 101) if cosine else np.linspace(least, most, 101)
+    for scores, label in ((impostor, "impostor"), (genuine, "genuine")):
         weights = np.full(len(scores), 1 / len(scores))
         axes.hist(scores, edges, weights=weights, alpha=0.6, label=f"{label}, {len(scores):,} pairs")
-    lowest = max(-1.0, float(min(verification.pairs.impostor.min(), verification.pairs.genuine.min())) - 0.05)
+    lowest, highest = (max(-1.0, least - 0.05), 1.02) if cosine else (edges[0], edges[-1])
     if threshold is not None:
-        right_half = threshold > (lowest + 1) / 2
+        right_half = threshold > (lowest + highest) / 2
         axes.axvline(threshold, color="black", linewidth=1, linestyle="--")
         axes.annotate(
             f"threshold {threshold:.3f}\nFAR {far:g} on unseen_val",
@@ -67,11 +82,11 @@ def draw_scores(path: Path, name: str, verification: Verification, threshold: fl
             va="top",
             fontsize=8,
         )
-    axes.set(xlim=(lowest, 1.02), xlabel="cosine similarity", ylabel="share of pairs")
+    axes.set(xlim=(lowest, highest), xlabel=score, ylabel="share of pairs")
     axes.set_title(f"Scores of {name}")
     axes.margins(y=0.3)  # room for the words above the bars
     axes.legend(loc="upper left")
-    _save(path, figure)
+    save(path, figure)
 
 
 def draw_confusion(
@@ -91,9 +106,9 @@ def draw_confusion(
     title = f"Confusion, {len(labels)} {split} faces of {len(people)} people"
     axes.set(xlabel="predicted", ylabel="actual", title=title)
     figure.colorbar(picture, ax=axes, label="share of the person's faces", shrink=0.8)
-    _save(path, figure)
+    save(path, figure)
 
 
-def _save(path: Path, figure: "plt.Figure") -> None:
+def save(path: Path, figure: "plt.Figure") -> None:
     figure.savefig(path, dpi=_DPI)
     plt.close(figure)

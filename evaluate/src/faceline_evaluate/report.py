@@ -4,10 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from faceline_core.stage.progress import say
+from faceline_evaluate.occlusion import GROUPS
+from faceline_evaluate.unknown import named
 from faceline_evaluate.verification import far_name
 
 _FEW_PEOPLE = 10
 """Below this the stage says that its thresholds hang on a few people."""
+_NAMES = {"embedding": "embedding", "local": "matcher", "combined": "both"}
+"""How each score is called here."""
 
 
 def report(metrics: dict[str, Any], split: str, fars: list[float], output: Path) -> None:
@@ -28,33 +32,98 @@ def report(metrics: dict[str, Any], split: str, fars: list[float], output: Path)
             f"{known['people']} people)",
         )
     if "unseen" in metrics:
-        _report_unseen(metrics["unseen"], metrics["unseen_val"]["people"], fars)
+        _report_unseen(metrics, fars)
+    if "unseen_occlusion" in metrics:
+        _report_occlusion(metrics["unseen_occlusion"], min(fars, key=lambda far: abs(far - 0.01)))
+    if "unseen_visibility" in metrics:
+        _report_visibility(metrics["unseen_visibility"])
+    if "unseen_identification" in metrics:
+        _report_identification(metrics["unseen_identification"])
     say("evaluate", f"figures: {output / 'metrics.json'}, tables and pictures: {output / 'evaluate'}")
 
 
-def _report_unseen(unseen: dict[str, Any], choosing_people: int, fars: list[float]) -> None:
-    say(
-        "evaluate",
-        f"unknown people: AUC {unseen['auc']:.4f}, EER {unseen['eer']:.4f} ({unseen['people']} people, "
-        f"{unseen['genuine_pairs']} genuine and {unseen['impostor_pairs']} impostor pairs)",
-    )
-    fewest = min(unseen["people"], choosing_people)
-    if fewest < _FEW_PEOPLE:
+def _report_unseen(metrics: dict[str, Any], fars: list[float]) -> None:
+    several = "unseen_local" in metrics
+    for score, name in _NAMES.items():
+        if named(score) in metrics:
+            unseen = metrics[named(score)]
+            how = f" by {name}" if several else ""
+            say(
+                "evaluate",
+                f"unknown people{how}: AUC {unseen['auc']:.4f}, EER {unseen['eer']:.4f} ({unseen['people']} people, "
+                f"{unseen['genuine_pairs']} genuine and {unseen['impostor_pairs']} impostor pairs)",
+            )
+            if score == "embedding":
+                _note_few_people(unseen["people"], metrics["unseen_val"]["people"])
+            for far in fars:
+                line = _rate_line(unseen["vr"][far_name(far)], unseen["impostor_pairs"])
+                say("evaluate", f"  FAR {far:g}: {line}")
+    for far in fars if "unseen_combined" in metrics else ():
+        gain = metrics["unseen_combined_minus_embedding"][far_name(far)]
+        if gain["resolvable"]:
+            say("evaluate", f"  FAR {far:g}: VR of both is {_gain(gain)} that of embeddings")
+
+
+def _note_few_people(measured: int, choosing: int) -> None:
+    if min(measured, choosing) < _FEW_PEOPLE:
         say(
             "evaluate",
-            f"note: {unseen['people']} people measured, thresholds chosen on {choosing_people}: too few to rely on a "
+            f"note: {measured} people measured, thresholds chosen on {choosing}: too few to rely on a "
             "threshold. Hold more people back: preprocess.unseen_identities, or more people",
         )
-    for far in fars:
-        say("evaluate", f"  FAR {far:g}: " + _rate_line(unseen["vr"][far_name(far)], unseen["impostor_pairs"]))
+
+
+def _report_occlusion(occlusion: dict[str, Any], far: float) -> None:
+    counts = ", ".join(f"{occlusion[f'{kind}_faces']} {kind}" for kind in ("clear", "occluded", "unknown"))
+    say("evaluate", f"occlusion ({counts} faces), VR at FAR {far:g} among the pairs of each kind:")
+    for group in GROUPS:
+        figures = occlusion[group]
+        rates = {name: figures[score]["vr"][far_name(far)] for score, name in _NAMES.items() if score in figures}
+        said = ", ".join(f"{name} {_rate(rate)}" for name, rate in rates.items())
+        pairs = f"{figures['genuine_pairs']} genuine, {figures['impostor_pairs']} impostor"
+        say("evaluate", f"  {group} occluded ({pairs}): {said}")
+
+
+def _report_visibility(visibility: dict[str, Any]) -> None:
+    hidden = "none" if visibility["iou_hidden"] is None else f"{visibility['iou_hidden']:.3f}"
+    say(
+        "evaluate",
+        f"predicted visibility: off by {visibility['mean_absolute_error']:.3f} on average, IoU of what is hidden "
+        f"{hidden} ({visibility['faces']} faces, {visibility['hidden_share']:.1%} hidden)",
+    )
+
+
+def _report_identification(found: dict[str, Any]) -> None:
+    line = f"one face of each of {found['people']} people known, {found['probes']} to name: " + _ranks(
+        found["embedding"], "embedding"
+    )
+    if "reranked" in found:
+        line += f"; {_ranks(found['reranked'], 'both')}, at {found['matches_a_probe']} matches a face"
+    say("evaluate", line)
+
+
+def _ranks(shares: dict[str, float], score: str) -> str:
+    return f"by {score} {shares['rank_1']:.3f} come first, {shares['rank_5']:.3f} among five"
+
+
+def _gain(gain: dict[str, Any]) -> str:
+    side = "above" if gain["difference"] >= 0 else "below"
+    line = f"{abs(gain['difference']):.3f} {side}"
+    return line if gain["low"] is None else f"{line} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
+
+
+def _rate(rate: dict[str, Any]) -> str:
+    if not rate["resolvable"]:
+        return "unresolved"
+    if rate["vr_low"] is None:
+        return f"{rate['vr']:.3f}"
+    return f"{rate['vr']:.3f} [{rate['vr_low']:.3f}, {rate['vr_high']:.3f}]"
 
 
 def _rate_line(rate: dict[str, Any], impostor_pairs: int) -> str:
     if not rate["resolvable"]:
         return f"cannot be resolved by {impostor_pairs} impostor pairs"
-    line = f"VR {rate['vr']:.3f}"
-    if rate["vr_low"] is not None:
-        line += f" [{rate['vr_low']:.3f}, {rate['vr_high']:.3f}]"
+    line = f"VR {_rate(rate)}"
     if "chosen_threshold" in rate:
         line += (
             f"; at {rate['chosen_threshold']:.3f}, chosen on unseen_val: "

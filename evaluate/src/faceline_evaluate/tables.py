@@ -43,10 +43,12 @@ def roc_rows(curve: Curve) -> list[dict[str, float]]:
     ]
 
 
-def score_rows(genuine: NDArray[np.floating], impostor: NDArray[np.floating]) -> list[dict[str, float]]:
-    """How scores are spread: for each bin of cosine similarity the share of genuine and of impostor pairs in it."""
-    edges = np.linspace(-1, 1, _BINS + 1)
-    shares = [np.histogram(np.clip(scores, -1, 1), edges)[0] / len(scores) for scores in (genuine, impostor)]
+def score_rows(
+    genuine: NDArray[np.floating], impostor: NDArray[np.floating], lowest: float = -1, highest: float = 1
+) -> list[dict[str, float]]:
+    """How scores are spread: for each bin from lowest to highest the share of genuine and of impostor pairs in it."""
+    edges = np.linspace(lowest, highest, _BINS + 1)
+    shares = [np.histogram(np.clip(scores, lowest, highest), edges)[0] / len(scores) for scores in (genuine, impostor)]
     centres = (edges[:-1] + edges[1:]) / 2
     return [
         {"score": round(float(centre), 6), "genuine": float(g), "impostor": float(i)}

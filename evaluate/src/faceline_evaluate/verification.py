@@ -1,51 +1,39 @@
 """People never trained on: are two faces one person?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faceline_core.data.split import Split
-from faceline_core.errors import FacelineError
-from faceline_core.verification.intervals import vr_intervals
-from faceline_core.verification.pairs import Pairs, all_pairs
+from faceline_core.verification.intervals import vr_differences, vr_intervals
+from faceline_core.verification.pairs import Pairs
 from faceline_core.verification.rates import Curve, auc, eer, rates_at, roc, vr_at_far
 
 
 class Verification:
-    """All pairs of a split, scored, and the curve over them.
+    """Pairs of faces, scored in one way, and the curve over them.
 
     Args:
-        split: the faces.
-        embeddings: (N, D) float32 unit embeddings, in the split's order.
-        max_faces: of a larger split whole people are drawn, by the seed, as many as fit (two at least).
-        seed: of that draw.
-
-    Raises:
-        FacelineError: where the split has no genuine or no impostor pair.
+        pairs: their scores; the people in them are 0 .. people - 1.
+        faces: how many were compared.
+        people: of how many people.
     """
 
-    def __init__(self, split: Split, embeddings: NDArray[np.float32], max_faces: int, seed: int):
-        kept = _drawn_people(split.labels, max_faces, seed)
-        people = [split.labels[index] for index in kept]
-        all_sources = split.sources
-        sources = [all_sources[index] for index in kept]
-        self.faces, self.people = len(kept), len(set(people))
-        self.pairs: Pairs = all_pairs(embeddings[kept], _numbered(people), sources)
-        if not len(self.pairs.genuine) or not len(self.pairs.impostor):
-            raise FacelineError(
-                f"{split.folder} has {self.faces} faces of {self.people} people: verification needs two people, one of "
-                "them with two photos. Add people or raise preprocess.unseen_identities, and run preprocess again"
-            )
-        self.scores = np.concatenate([self.pairs.genuine, self.pairs.impostor])
-        self.same = np.arange(len(self.scores)) < len(self.pairs.genuine)
-        self.curve: Curve = roc(self.scores, self.same)
+    def __init__(self, pairs: Pairs, faces: int, people: int):
+        self.pairs, self.faces, self.people = pairs, faces, people
+        self.scores = pairs.scores
+        self.same: NDArray[np.bool_] = np.arange(len(self.scores)) < len(pairs.genuine)
+
+    @cached_property
+    def curve(self) -> Curve:
+        return roc(self.scores, self.same)
 
     def figures(
-        self, fars: Sequence[float], chosen: dict[str, float | None], bootstrap: int, seed: int
+        self, fars: Sequence[float], chosen: Mapping[str, float | None], bootstrap: int, seed: int
     ) -> dict[str, Any]:
-        """The figures of the split.
+        """The figures of a set, which has genuine and impostor pairs.
 
         Args:
             fars: false accept rates.
@@ -53,7 +41,6 @@ class Verification:
             bootstrap: resamples of people for the intervals; 0 leaves them out.
             seed: of the resamples.
         """
-        intervals = vr_intervals(self.pairs, self.people, fars, bootstrap, seed)
         return {
             "faces": self.faces,
             "people": self.people,
@@ -61,15 +48,29 @@ class Verification:
             "impostor_pairs": len(self.pairs.impostor),
             "auc": auc(self.curve),
             "eer": eer(self.curve),
-            "vr": {
-                far_name(far): self._at(far, interval, chosen.get(far_name(far)))
-                for far, interval in zip(fars, intervals, strict=True)
-            },
+            "vr": self._rates(fars, chosen, bootstrap, seed),
         }
 
+    def group_figures(self, fars: Sequence[float], bootstrap: int, seed: int) -> dict[str, Any]:
+        """AUC and VR of some of the pairs, at thresholds that hold the rates among these; null where there is no
+        genuine or no impostor pair."""
+        if not len(self.pairs.genuine) or not len(self.pairs.impostor):
+            nothing = {"resolvable": False, "vr": None, "vr_low": None, "vr_high": None, "threshold": None}
+            return {"auc": None, "vr": {far_name(far): nothing for far in fars}}
+        return {"auc": auc(self.curve), "vr": self._rates(fars, {}, bootstrap, seed)}
+
     def thresholds(self, fars: Sequence[float]) -> dict[str, float | None]:
-        """The threshold that holds each false accept rate on this split, None where its pairs cannot resolve it."""
+        """The threshold that holds each false accept rate on these pairs, None where they cannot resolve it."""
         return {far_name(far): vr_at_far(self.scores, self.same, far).threshold for far in fars}
+
+    def _rates(
+        self, fars: Sequence[float], chosen: Mapping[str, float | None], bootstrap: int, seed: int
+    ) -> dict[str, Any]:
+        intervals = vr_intervals(self.pairs, self.people, fars, bootstrap, seed)
+        return {
+            far_name(far): self._at(far, interval, chosen.get(far_name(far)))
+            for far, interval in zip(fars, intervals, strict=True)
+        }
 
     def _at(self, far: float, interval: tuple[float, float] | None, chosen: float | None) -> dict[str, Any]:
         point = vr_at_far(self.scores, self.same, far)
@@ -87,24 +88,25 @@ class Verification:
         return figures
 
 
+def difference_figures(
+    before: Pairs, after: Pairs, fars: Sequence[float], bootstrap: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """What another score of the same pairs gains in VR at each rate, by `far_name`."""
+    if not len(before.genuine) or not len(before.impostor):
+        return {far_name(far): {"resolvable": False, "difference": None, "low": None, "high": None} for far in fars}
+    found = vr_differences(before.scores, after.scores, before.people, fars, bootstrap, seed)
+    return {
+        far_name(each.far): {
+            "resolvable": each.resolvable,
+            "difference": None if each.difference is None else each.difference.value,
+            "low": None if each.difference is None else each.difference.low,
+            "high": None if each.difference is None else each.difference.high,
+        }
+        for each in found
+    }
+
+
 def far_name(far: float) -> str:
     """0.001 -> `far_1e-3`."""
     mantissa, exponent = f"{far:e}".split("e")
     return f"far_{float(mantissa):g}e{int(exponent)}"
-
-
-def _drawn_people(labels: Sequence[int], max_faces: int, seed: int) -> NDArray[np.intp]:
-    """Indices of the faces to compare: all, or those of people drawn until the next would be too many."""
-    who = np.asarray(labels)
-    if len(who) <= max_faces:
-        return np.arange(len(who))
-    people, faces = np.unique(who, return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(people))
-    fit = max(2, int(np.searchsorted(np.cumsum(faces[order]), max_faces, side="right")))
-    return np.flatnonzero(np.isin(who, people[order[:fit]]))
-
-
-def _numbered(people: Sequence[int]) -> list[int]:
-    """The same people, numbered from 0 without gaps."""
-    number = {person: index for index, person in enumerate(sorted(set(people)))}
-    return [number[person] for person in people]

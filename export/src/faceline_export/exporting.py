@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from faceline_core.data.faces import read_faces
-from faceline_core.data.split import read_split
+from faceline_core.data.processed import open_processed
 from faceline_core.errors import FacelineError
 from faceline_core.models.checkpoint import load_recogniser
 from faceline_core.models.recogniser import Recogniser
@@ -33,9 +32,9 @@ def export(processed: Path = Path("data/processed"), artifacts: Path = Path("art
     recogniser, checkpoint = load_recogniser(checkpoint_file)
     checkpoint_sha256 = sha256_of(checkpoint_file)
     metrics = _read_metrics(artifacts / "metrics.json", checkpoint_sha256)
-    test = read_split(processed, "test")
-    spread = np.unique(np.linspace(0, len(test.paths) - 1, _FACES).astype(int))
-    faces = torch.from_numpy(read_faces([test.paths[index] for index in spread], recogniser.img_size))
+    test = open_processed(processed, "test", recogniser.img_size)
+    spread = np.unique(np.linspace(0, len(test) - 1, _FACES).astype(int))
+    faces = torch.from_numpy(np.stack([test.face(int(index)) for index in spread]))
     statistics = _statistics(recogniser, checkpoint)
     with replaced_folder(artifacts / "model") as folder:
         model_file = folder / "model.torchscript.pt"
