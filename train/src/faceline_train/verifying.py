@@ -14,12 +14,15 @@ from faceline_core.errors import FacelineError
 from faceline_core.models.pair_scores import PairScores, score_pairs
 from faceline_core.models.recogniser import Recogniser
 from faceline_core.parameters.metric import Validation
+from faceline_core.stage.progress import say
 from faceline_core.verification.combining import ScoreStatistics, statistics_of
 from faceline_core.verification.drawn_pairs import DrawnPairs, draw_pairs
 from faceline_core.verification.folds import best_accuracy, fold_accuracy, fold_accuracy_of_scores
 
 _HELD = 2000
 """Faces of people held back that are in memory at once, which is all of them."""
+_HELD_OF_SET = 64
+"""Likewise of a `.bin` set, whose pairs share no faces."""
 
 
 class Verifying:
@@ -42,6 +45,13 @@ class Verifying:
         self.sets: dict[str, VerificationSet] = {
             path.stem: open_verification_set(path, img_size) for path in sorted(Path(settings.benchmarks).glob("*.bin"))
         }
+        for found in self.sets.values():
+            if found.found_size != img_size:
+                say(
+                    "train",
+                    f"warning: {found.path} holds faces of {found.found_size} px, which are resized to {img_size} "
+                    "(img_size): its figures are not those of such faces",
+                )
 
     def names(self, matcher: bool) -> list[str]:
         """What `figures` holds."""
@@ -61,7 +71,7 @@ class Verifying:
             found |= _accuracies("val", scores, statistics, lambda those: best_accuracy(those, same)[0])
         for name, pairs in self.sets.items():
             places = 2 * np.arange(len(pairs))
-            those = _scored(recogniser, pairs.face, places, places + 1, self.settings.flip)
+            those = _scored(recogniser, pairs.face, places, places + 1, self.settings.flip, _HELD_OF_SET)
             same = pairs.same
             found |= _accuracies(
                 name, those, statistics, lambda scores, same=same: fold_accuracy_of_scores(scores, same).mean
@@ -79,7 +89,7 @@ class Verifying:
     def _scores(self, recogniser: Recogniser) -> PairScores | None:
         if self.faces is None or self.pairs is None:
             return None
-        return _scored(recogniser, self.faces.face, self.pairs.first, self.pairs.second, self.settings.flip, held=_HELD)
+        return _scored(recogniser, self.faces.face, self.pairs.first, self.pairs.second, self.settings.flip, _HELD)
 
     def _statistics(self, scores: PairScores | None) -> ScoreStatistics | None:
         if scores is None or scores.local is None or self.pairs is None:
@@ -124,7 +134,7 @@ def _scored(
     first: NDArray[np.int64],
     second: NDArray[np.int64],
     flip: bool,
-    held: int = 512,
+    held: int,
 ) -> PairScores:
     """As score_pairs; of several processes each scores its share of the pairs."""
     if not (distributed.is_available() and distributed.is_initialized()):

@@ -1,0 +1,56 @@
+"""`.bin` sets that a run is measured on after each epoch."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from faceline_core.data.verification_set import write_verification_set
+from faceline_core.models.checkpoint import load_recogniser
+from faceline_core.verification.folds import fold_accuracy, fold_accuracy_of_scores
+
+NETWORK = {"model_name": "ir_18", "loss_weights__local": 1.0, "epochs": 2}
+PAIRS = [(a, b) for a in range(8) for b in range(a + 1, 8)][:20]
+
+
+@pytest.fixture
+def sets(tmp_path, processed):
+    """`small.bin`, of faces of people held back, 32 px, and `large.bin`, the same at 64 px."""
+    files = sorted((processed / "unseen_val").glob("*/*.jpg"))[::3][:8]
+    folder = tmp_path / "benchmarks"
+    for name, size in (("small", 32), ("large", 64)):
+        faces = [cv2.resize(cv2.imread(str(file)), (size, size), interpolation=cv2.INTER_NEAREST) for file in files]
+        pictures = [cv2.imencode(".png", faces[place])[1].tobytes() for pair in PAIRS for place in pair]
+        same = [files[a].parent == files[b].parent for a, b in PAIRS]
+        write_verification_set(folder / f"{name}.bin", pictures, same)
+    images = np.stack([cv2.imread(str(file))[..., ::-1] for file in files])
+    return folder, torch.from_numpy(images).permute(0, 3, 1, 2), np.array(same)
+
+
+def test_sets_are_logged_and_those_of_another_size_told_once(run, sets, rows_of, capsys):
+    folder, images, same = sets
+    artifacts = run(**NETWORK, validation__benchmarks=str(folder))
+    output = capsys.readouterr().out
+    assert output.count("warning: ") == 1
+    assert f"warning: {folder}/large.bin holds faces of 64 px, which are resized to 32 (img_size)" in output
+    row = rows_of(artifacts)[-1]
+    recogniser, _ = load_recogniser(artifacts / "checkpoints/final_model.pth")
+    a, b = np.array(PAIRS).T
+    with torch.no_grad():
+        seen = recogniser.see(images)
+        distances = (seen.unit[a] - seen.unit[b]).square().sum(1).numpy()
+        local = recogniser.matcher.pairs(seen.maps[a], seen.maps[b]).numpy()
+    for name in ("small", "large"):  # the larger faces are the small ones, each pixel four times
+        assert row[f"{name}_embedding_acc"] == pytest.approx(fold_accuracy(distances, same).mean)
+        assert row[f"{name}_local_acc"] == pytest.approx(fold_accuracy_of_scores(local, same).mean)
+        assert 0 < row[f"{name}_acc"] <= 1
+
+
+def test_a_set_that_is_none_ends_the_run_at_once(run, tmp_path):
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks/bad.bin").write_bytes(b"cos\nsystem\n(S'touch here'\ntR.")
+    with pytest.raises(
+        Exception, match=r"bad\.bin: before byte \d+: it names 'os\.system', which makes no plain value"
+    ):
+        run(**NETWORK, validation__benchmarks=str(tmp_path / "benchmarks"))
+    assert not (tmp_path / "artifacts").exists()
