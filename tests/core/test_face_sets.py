@@ -13,6 +13,7 @@ import pytest
 from faceline_core.data import plugin
 from faceline_core.data.face_set import open_faces
 from faceline_core.data.holdout import held_out
+from faceline_core.data.packing import PackedFace, pack_split
 from faceline_core.data.recordio import write_records
 from faceline_core.errors import FacelineError
 from faceline_core.parameters.training import Dataset
@@ -155,6 +156,25 @@ def test_people_held_back_are_named(sets):
     (sets / "folder/train/empty").mkdir()
     with pytest.raises(FacelineError, match=r"has no faces of empty\. Take them out, or add photos and run preprocess"):
         opened(sets / "folder", "folder")
+
+
+def test_records_that_preprocess_wrote_are_known_as_such(tmp_path, sets):
+    """By their names; of records of others nobody can run preprocess again."""
+    for split, people in (("train", "ab"), ("unseen_val", "c"), ("unseen", "d")):
+        faces = [PackedFace(f"{who}/{i}.png", sets / f"folder/train/10/{10 + i}.png") for who in people for i in (0, 1)]
+        pack_split(tmp_path / "packed", split, faces, {who: place for place, who in enumerate("abcd")}, SIZE)
+    with pytest.raises(
+        FacelineError, match=r"to validate on\. .* or run preprocess with preprocess\.val_ratio above 0"
+    ):
+        opened(tmp_path / "packed", "recordio")
+    with pytest.raises(
+        FacelineError,
+        match=r"train\.rec has no faces of c, d, e \(c, d: held back as unseen\).*photos and run preprocess again",
+    ):
+        opened(tmp_path / "packed", "recordio", classes=["a", "c", "d", "e"])
+    (tmp_path / "packed/train.names").unlink()
+    with pytest.raises(FacelineError, match=r"training faces, or add it"):
+        opened(tmp_path / "packed", "recordio")
 
 
 def test_records_by_a_list_of_keys(sets):

@@ -9,6 +9,7 @@ import numpy as np
 from faceline_core.data.folder import open_folder
 from faceline_core.data.holdout import held_out
 from faceline_core.data.listed import open_csv
+from faceline_core.data.packing import names_file
 from faceline_core.data.part import Part, of_people, sources_of
 from faceline_core.data.plugin import dataset_names, open_plugin
 from faceline_core.data.protocol import FaceSet
@@ -84,9 +85,9 @@ def check_people(train: FaceSet, settings: Dataset, listed: bool) -> None:
     where = _where(settings, "train")
     present = set(train.labels)
     absent = [person for label, person in enumerate(train.classes) if label not in present]
-    preprocessed = settings.format == "folder"
+    preprocessed = _by_preprocess(settings)
     if absent:
-        held_back = [person for person in absent if any(Path(settings.path).glob(f"unseen*/{escape(person)}"))]
+        held_back = [person for person in absent if _is_held_back(person, Path(settings.path))]
         why = f" ({_some(held_back)}: held back as unseen)" if held_back else ""
         whose = ", whom `classes` names. Take them from the list" if listed else ". Take them out"
         again = " and run preprocess again" if preprocessed else " of theirs"
@@ -142,7 +143,7 @@ def _held_out(train: FaceSet, settings: Dataset, seed: int) -> tuple[FaceSet, Fa
     if not settings.holdout:
         more = (
             " run preprocess with preprocess.val_ratio above 0 and three usable photos a person or more"
-            if settings.format == "folder"
+            if _by_preprocess(settings)
             else " add it"
         )
         raise FacelineError(
@@ -157,6 +158,20 @@ def _held_out(train: FaceSet, settings: Dataset, seed: int) -> tuple[FaceSet, Fa
         )
     rest = set(range(len(train))).difference(drawn)
     return Part(train, sorted(rest)), Part(train, drawn)
+
+
+def _by_preprocess(settings: Dataset) -> bool:
+    """Whether the faces are such as preprocess writes; of RecordIO files it alone writes names."""
+    return settings.format == "folder" or (
+        settings.format == "recordio" and names_file(Path(settings.path), "train").is_file()
+    )
+
+
+def _is_held_back(person: str, path: Path) -> bool:
+    if any(path.glob(f"unseen*/{escape(person)}")):
+        return True
+    names = (names_file(path, split) for split in ("unseen_val", "unseen"))
+    return any(f"\n{person}/" in "\n" + file.read_text(encoding="utf-8") for file in names if file.is_file())
 
 
 def _where(settings: Dataset, split: str) -> str:
