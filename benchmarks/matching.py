@@ -104,8 +104,8 @@ def compare(options: argparse.Namespace, training: bool) -> None:
         )
 
 
-def crops_of(folder: Path | None, most: int) -> tuple[Tensor, np.ndarray] | None:
-    """Aligned faces (N, 3, 112, 112) uint8 and who they are (N,): of a folder, or cut from the real photos."""
+def crops_of(folder: Path | None, most: int, size: int = 112) -> tuple[Tensor, np.ndarray] | None:
+    """Aligned faces (N, 3, size, size) uint8 and who they are (N,): of a folder, or cut from the real photos."""
     from faceline_core.faces.alignment import align
     from faceline_core.faces.choosing import pick
     from faceline_core.faces.photo import read_photo
@@ -121,7 +121,7 @@ def crops_of(folder: Path | None, most: int) -> tuple[Tensor, np.ndarray] | None
         found = [faces for at in range(0, len(photos), 50) for faces in load("mtcnn").detect(photos[at : at + 50])]
         chosen = [pick(f, "central_largest", p.shape[1], p.shape[0])[:1] for f, p in zip(found, photos, strict=True)]
         who = who[[len(faces) == 1 for faces in chosen]]
-        photos = [align(p, face.landmarks, 112) for p, faces in zip(photos, chosen, strict=True) for face in faces]
+        photos = [align(p, face.landmarks, size) for p, faces in zip(photos, chosen, strict=True) for face in faces]
     return torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2), who
 
 
