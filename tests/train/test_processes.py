@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import faceline_train
@@ -105,3 +106,62 @@ def test_a_batch_with_a_nan_is_left_out_by_all(parameters, weights_of, tmp_path)
     )
     assert "1 batches left out (NaN)" in train_in(folder, [sys.executable, str(script)])
     assert all(tensor.isfinite().all() for tensor in weights_of(folder / "artifacts").values())
+
+
+RECORDED = """
+import sys
+import torch
+from faceline_train import __main__
+from faceline_train.classifier import Classifier
+
+original, steps = Classifier.training_step, []
+
+def training_step(self, batch, index):
+    loss = original(self, batch, index)
+    state = self.recogniser.state_dict() | self.map_losses.memory.state_dict()
+    own = ("backbone.", "occlusion_head.bn.")  # BatchNorm of each process alone, unless trainer.sync_batchnorm
+    kept = {name: value.clone() for name, value in state.items() if not name.startswith(own)}
+    steps.append({"labels": batch.labels, **kept})
+    torch.save(steps, f"{self.global_rank}.pt")
+    return loss
+
+Classifier.training_step = training_step
+sys.exit(__main__.main())
+"""
+
+
+def test_the_whole_method_agrees_across_processes(parameters, tmp_path):
+    """Each rank has people of its own; class memory and running statistics are of the faces of all, as in one process.
+
+    One process cannot have the same weights after a step: it compares faces with each other that two keep apart.
+    """
+    method = {
+        "head": "adaface",
+        "batch_size": 8,
+        "epochs": 1,
+        "dataset": {"sampler": "pk", "instances_per_identity": 2},
+        "loss_weights": {"identity": 0.1, "local": 0.7, "occlusion": 0.3},
+        "local": {"class_memory": True},
+        "augment": {"occlude": 0.5},
+        "feature_map": 14,
+    }
+    (tmp_path / "recorded.py").write_text(RECORDED)
+    folders = [
+        parameters("alone", **method),
+        parameters("together", **method, trainer={"devices": 2, "strategy": "ddp"}),
+    ]
+    for folder in folders:
+        train_in(folder, [sys.executable, str(tmp_path / "recorded.py")])
+    (alone,), (first, second) = ([torch.load(path) for path in sorted(folder.glob("?.pt"))] for folder in folders)
+    assert len(alone) == len(first) == len(second) >= 3
+    for whole, mine, others in zip(alone, first, second, strict=True):
+        a, b = mine.pop("labels"), others.pop("labels")
+        assert set(a.tolist()).isdisjoint(b.tolist())
+        assert sorted(whole.pop("labels").tolist()) == sorted([*a.tolist(), *b.tolist()])
+        for name, value in mine.items():
+            torch.testing.assert_close(others[name], value, rtol=0, atol=0, msg=lambda text, name=name: name + text)
+    for name in ("maps", "seen", "head.batch_mean", "head.batch_std"):
+        torch.testing.assert_close(first[0][name], alone[0][name], rtol=1e-5, atol=1e-6)
+    assert first[0]["seen"].all()
+    for name, value in (("matcher.bn.running_mean", 0), ("matcher.logit_bn.running_var", 1), ("head.batch_mean", 20)):
+        assert (first[0][name] != value).all(), "it has moved"

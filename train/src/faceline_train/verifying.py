@@ -62,7 +62,7 @@ class Verifying:
         """Accuracies by name: `val_acc` of both scores together, `val_embedding_acc`, `val_local_acc`, and the same of
         each `.bin` set; those of `val` at the best threshold, those of a set over 10 folds."""
         found: dict[str, float] = {}
-        scores = self._scores(recogniser)
+        scores = self._scores(recogniser, _score_together)
         statistics = self._statistics(scores)
         if self.settings.split == "unseen_val":
             assert scores is not None
@@ -71,7 +71,7 @@ class Verifying:
             found |= _accuracies("val", scores, statistics, lambda those: best_accuracy(those, same)[0])
         for name, pairs in self.sets.items():
             places = 2 * np.arange(len(pairs))
-            those = _scored(recogniser, pairs.face, places, places + 1, self.settings.flip, _HELD_OF_SET)
+            those = _score_together(recogniser, pairs.face, places, places + 1, _HELD_OF_SET, self.settings.flip)
             same = pairs.same
             found |= _accuracies(
                 name, those, statistics, lambda scores, same=same: fold_accuracy_of_scores(scores, same).mean
@@ -83,13 +83,13 @@ class Verifying:
         return found
 
     def statistics(self, recogniser: Recogniser) -> ScoreStatistics | None:
-        """What makes a recogniser's two scores one; None without a matcher."""
-        return self._statistics(self._scores(recogniser))
+        """What makes a recogniser's two scores one; None without a matcher. Of several processes one may ask alone."""
+        return self._statistics(self._scores(recogniser, score_pairs))
 
-    def _scores(self, recogniser: Recogniser) -> PairScores | None:
+    def _scores(self, recogniser: Recogniser, score: Callable[..., PairScores]) -> PairScores | None:
         if self.faces is None or self.pairs is None:
             return None
-        return _scored(recogniser, self.faces.face, self.pairs.first, self.pairs.second, self.settings.flip, _HELD)
+        return score(recogniser, self.faces.face, self.pairs.first, self.pairs.second, _HELD, self.settings.flip)
 
     def _statistics(self, scores: PairScores | None) -> ScoreStatistics | None:
         if scores is None or scores.local is None or self.pairs is None:
@@ -128,15 +128,15 @@ def _accuracies(
     }
 
 
-def _scored(
+def _score_together(
     recogniser: Recogniser,
     face: Callable[[int], NDArray[np.uint8]],
     first: NDArray[np.int64],
     second: NDArray[np.int64],
-    flip: bool,
     held: int,
+    flip: bool,
 ) -> PairScores:
-    """As score_pairs; of several processes each scores its share of the pairs."""
+    """As score_pairs; several processes all call this, and each scores its share of the pairs."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return score_pairs(recogniser, face, first, second, held, flip)
     rank, world = distributed.get_rank(), distributed.get_world_size()
