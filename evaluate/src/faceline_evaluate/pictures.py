@@ -37,7 +37,7 @@ def draw_roc(path: Path, sets: dict[str, Verification], fars: Sequence[float], k
     axes.set(xscale="log", xlim=(lowest, 1), ylim=(0, 1.03), xlabel="false accept rate", ylabel="verification rate")
     axes.set_title("ROC: are two faces one person?")
     axes.grid(axis="y", color="0.9")
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right", fontsize="medium" if len(sets) <= 2 else "small")
     save(path, figure)
 
 

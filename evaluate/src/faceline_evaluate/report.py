@@ -61,7 +61,7 @@ def _report_unseen(metrics: dict[str, Any], fars: list[float]) -> None:
     for far in fars if "unseen_combined" in metrics else ():
         gain = metrics["unseen_combined_minus_embedding"][far_name(far)]
         if gain["resolvable"]:
-            say("evaluate", f"  FAR {far:g}: VR of both is {_gain(gain)} that of embeddings")
+            say("evaluate", f"  FAR {far:g}: VR by both less VR by embedding {_gain(gain)}")
 
 
 def _note_few_people(measured: int, choosing: int) -> None:
@@ -107,8 +107,7 @@ def _ranks(shares: dict[str, float], score: str) -> str:
 
 
 def _gain(gain: dict[str, Any]) -> str:
-    side = "above" if gain["difference"] >= 0 else "below"
-    line = f"{abs(gain['difference']):.3f} {side}"
+    line = f"{gain['difference']:+.3f}"
     return line if gain["low"] is None else f"{line} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
 
 
