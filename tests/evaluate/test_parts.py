@@ -324,5 +324,8 @@ def test_faces_to_show_are_spread_and_mostly_occluded():
     assert [shares[place] for place in places] == [0.5] * 12 + [1.0] * 4
     assert min(places[:12]) < 10
     assert max(places[:12]) > 90
-    assert len(chosen_faces(np.where(np.arange(100) < 5, 0.5, 1.0))) == 16
+    for few, many in ((0.5, 1.0), (1.0, 0.5)):
+        chosen = chosen_faces(np.where(np.arange(100) < 3, few, many))
+        assert len(chosen) == 16
+        assert {0, 1, 2} < set(chosen)
     assert chosen_faces(np.array([np.nan, 0.2])) == [1]
