@@ -1,4 +1,5 @@
 import math
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -71,6 +72,12 @@ def test_a_number_is_a_number_however_dvc_writes_it(tmp_path, written):
             "loguniform, low: 0",
             "optuna.search_spaces.optimizer.weight_decay: loguniform needs a low above 0, found 0",
         ),
+        (
+            "  sampler: shuffle            # shuffle | pk | graph\n  instances_per_identity: 4",
+            "  sampler: pk\n  instances_per_identity: 5",
+            "batch_size 32 is no multiple of dataset.instances_per_identity 5. Set batch_size to 30 or 35",
+        ),
+        ("  min_images: 1", "  min_images: 0", "dataset.min_images: should be greater than or equal to 1, found 0"),
         ("only_weights_load: false", "only_weights_load: true", "takes the weights of ckpt_path, which is null"),
         ("  min_lr: 0.0000001", "  min_lr: 10", "scheduler.min_lr 10 is above lr 0.001"),
         ("run_name: null", "run_name: ../x", "run_name: should be up to 100 letters"),
@@ -111,3 +118,14 @@ def test_a_stage_sees_only_what_it_declared(tmp_path):
     assert parameters.as_dict() == {"seed": 7}
     with pytest.raises(AttributeError, match="'lr'"):
         _ = parameters.lr
+
+
+@pytest.mark.parametrize("asked", ["class_memory: true", "sampler: graph"])
+def test_the_nearest_people_need_columns_that_are_trained(tmp_path, asked):
+    text = re.sub(rf"  {asked.split(':')[0]}: \w+", f"  {asked}", TEXT).replace("  local: 0.0 ", "  local: 1.0 ")
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    assert read_parameters(path, ["lr"]).lr > 0
+    path.write_text(text.replace("  identity: 1.0 ", "  identity: 0.0 "))
+    with pytest.raises(FacelineError, match=rf"{asked} takes the nearest people.*loss_weights.identity: 0"):
+        read_parameters(path, ["lr"])

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from faceline_core.errors import FacelineError
+from faceline_core.models import pair_scores
 from faceline_core.models.checkpoint import load_recogniser
 from faceline_core.models.recogniser import Recogniser
 from faceline_core.verification.combining import statistics_from
@@ -112,12 +113,19 @@ def test_what_is_off_is_not_there(run, content_of):
     assert header == "epoch,train_loss,train_acc,train_f1,val_loss,val_acc,val_f1,lr,seconds,data_seconds"
 
 
-def test_the_local_part_joins_later(run):
-    artifacts = run(**NETWORK, **weights(identity=1.0, local=1.0), local__start_epoch=1)
+def test_the_local_part_joins_later(run, monkeypatch):
+    """And an untrained matcher, here noise, has no say in which epoch is best."""
+    noise = np.random.default_rng(0)
+    monkeypatch.setattr(pair_scores, "local_scores", lambda _matcher, _seen, a, _b: noise.normal(size=len(a)))
+    held_back = {"validation__split": "unseen_val"}
+    artifacts = run(**NETWORK, **weights(identity=1.0, local=1.0), **held_back, local__start_epoch=1)
     header, first, second = (line.split(",") for line in (artifacts / "train/history.csv").read_text().splitlines())
     place = header.index("train_local_loss")
     assert float(first[place]) == 0
     assert float(second[place]) > 0
+    together, embedding = header.index("val_acc"), header.index("val_embedding_acc")
+    assert first[together] == first[embedding]
+    assert second[together] != second[embedding]
 
 
 @pytest.mark.parametrize("precision", [32, "bf16"])
@@ -175,6 +183,10 @@ def test_a_finished_run_of_the_whole_method_goes_on_from_its_file(run, masks, ro
     rows = rows_of(run("more", **given, epochs=2, ckpt_path=str(first / "checkpoints/final_model.pth")))
     assert [row["epoch"] for row in rows] == [1, 2]
     assert rows[1]["train_memory_left_out"] == 0, "the memory came along"
+    with pytest.raises(
+        FacelineError, match=r"does not fit ir_18 .*first: \S*(matcher|occlusion_head).*, feature_map, and"
+    ):
+        run("other", **given, epochs=2, ckpt_path=str(first / "checkpoints/final_model.pth"), feature_map=14)
 
 
 def test_batches_tell_what_is_visible(run, masks, monkeypatch):  # noqa: ARG001

@@ -189,7 +189,8 @@ class Classifier(lightning.LightningModule):
         self._log("val", self.val_loss, self.val_metrics)
         if self.verifying is not None:
             with self.trainer.precision_plugin.forward_context():
-                figures = self.verifying.figures(self.recogniser)
+                waits = self.trainer.state.fn == "fit" and self.current_epoch < self.settings.local.start_epoch
+                figures = self.verifying.figures(self.recogniser, matcher_trained=not waits)
             self.log_dict({name: torch.tensor(value, device=self.device) for name, value in figures.items()})
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

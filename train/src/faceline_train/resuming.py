@@ -38,6 +38,7 @@ def run_key(
         core / "models",
         core / "occluders",
         core / "training",
+        core / "verification",
     )
     files = [Path(name) for name in (parameters.weights, parameters.ckpt_path) if name and Path(name).is_file()]
     return {
@@ -151,7 +152,8 @@ def _check_fits(recogniser: Recogniser, state: dict[str, Any], path: Path) -> No
         raise FacelineError(
             f"ckpt_path: {path} does not fit {recogniser.model_name} with {recogniser.head_name} over "
             f"{len(recogniser.classes)} people (first: {(misfits + absent)[0]}). "
-            "Set model_name, head and classes as it was trained, or take its backbone alone with weights: <file>"
+            "Set model_name, head, classes, feature_map, and which loss_weights are 0, as it was trained, or take its "
+            "backbone alone with weights: <file>"
         )
 
 

@@ -41,7 +41,7 @@ class Verifying:
 
     def __init__(self, faces: FaceSet | None, settings: Validation, seed: int, img_size: int):
         self.faces, self.settings = faces, settings
-        self.pairs = None if faces is None else _drawn(faces, settings.max_pairs, seed)
+        self.pairs = None if faces is None else _drawn(faces, settings.max_pairs, seed, settings.split)
         self.sets: dict[str, VerificationSet] = {
             path.stem: open_verification_set(path, img_size) for path in sorted(Path(settings.benchmarks).glob("*.bin"))
         }
@@ -58,9 +58,10 @@ class Verifying:
         own = _names("val", matcher) if self.settings.split == "unseen_val" else []
         return own + [name for each in self.sets for name in _names(each, matcher)]
 
-    def figures(self, recogniser: Recogniser) -> dict[str, float]:
+    def figures(self, recogniser: Recogniser, matcher_trained: bool = True) -> dict[str, float]:
         """Accuracies by name: `val_acc` of both scores together, `val_embedding_acc`, `val_local_acc`, and the same of
-        each `.bin` set; those of `val` at the best threshold, those of a set over 10 folds."""
+        each `.bin` set; those of `val` at the best threshold, those of a set over 10 folds. Before the matcher is
+        trained (local.start_epoch) `val_acc` is that of the embedding: by it the best epoch is chosen."""
         found: dict[str, float] = {}
         scores = self._scores(recogniser, _score_together)
         statistics = self._statistics(scores)
@@ -80,6 +81,9 @@ class Verifying:
             found[f"{name}_embedding_acc"] = fold_accuracy(distances, same).mean
             if statistics is None:
                 found[f"{name}_acc"] = found[f"{name}_embedding_acc"]
+        if not matcher_trained:
+            measured = ["val"] * (self.settings.split == "unseen_val") + list(self.sets)
+            found |= {f"{which}_acc": found[f"{which}_embedding_acc"] for which in measured}
         return found
 
     def statistics(self, recogniser: Recogniser) -> ScoreStatistics | None:
@@ -97,13 +101,14 @@ class Verifying:
         return statistics_of(scores.embedding, scores.local, self.pairs.same)
 
 
-def _drawn(faces: FaceSet, most: int, seed: int) -> DrawnPairs:
+def _drawn(faces: FaceSet, most: int, seed: int, split: str) -> DrawnPairs:
     try:
         return draw_pairs(faces.labels, sources_of(faces), most, seed, _HELD)
     except ValueError as error:
+        other = {"unseen_val": "set validation.split: val", "val": "set loss_weights.local: 0"}[split]
         raise FacelineError(
             f"validation: {faces.describe(0)} and the faces beside it cannot be verified: {error}. "
-            "Add people with two photos, or set validation.split: val"
+            f"Add people with two photos, or {other}"
         ) from None
 
 

@@ -182,6 +182,19 @@ class Parameters(Section):
                 f"batch_size {self.batch_size} is no multiple of dataset.instances_per_identity {k}. "
                 f"Set batch_size to {low} or {low + k}"
             )
+        asked = [
+            name
+            for name, on in (
+                ("dataset.sampler: graph", self.dataset.sampler == "graph"),
+                ("local.class_memory: true", self.local.class_memory and self.loss_weights.local > 0),
+            )
+            if on and not self.loss_weights.identity
+        ]
+        if asked:
+            raise ValueError(
+                f"{asked[0]} takes the nearest people by the head's columns, which loss_weights.identity: 0 leaves "
+                "untrained. Raise loss_weights.identity"
+            )
         if self.trainer.compile and (self.loss_weights.local or self.loss_weights.occlusion):
             raise ValueError(
                 "trainer.compile: true gives no feature maps, which loss_weights.local and loss_weights.occlusion "
