@@ -80,7 +80,7 @@ def read_split(processed: Path, name: str, classes: list[str] | None = None) -> 
     if not paths and (processed / f"{name}.rec").is_file():
         raise FacelineError(
             f"{processed} holds {name}.rec, where a folder {name} was expected. To train on it set dataset.format: "
-            "recordio; for what reads folders set preprocess.format: folder and run preprocess again"
+            "recordio, or set preprocess.format: folder and run preprocess again"
         )
     if not paths:
         of_whom = "" if classes is None else f" of the {len(classes)} people asked for"
