@@ -23,6 +23,14 @@ from faceline_train.classifier import Classifier
         ({"model_name": "mobilefacenet"}, "takes faces of 112 px"),
         ({"weights": "none.pth"}, "none.pth is not there"),
         ({"batch_size": 64}, "batch_size: 64 faces a batch, but train has 16"),
+        (
+            {"batch_size": 16, "dataset__sampler": "pk", "dataset__instances_per_identity": 2},
+            "batch_size: 16 takes 8 people of 2 faces (dataset.instances_per_identity), and there are 4",
+        ),
+        (
+            {"dataset__min_images": 5},
+            "dataset.min_images: 5, but in",
+        ),
         ({"dataset__path": "nowhere"}, "nowhere"),
         ({"dataset__format": "foldr"}, "did you mean folder"),
         ({"augment__transforms": [{"name": "GausianBlur"}]}, "GaussianBlur"),
@@ -49,6 +57,25 @@ def test_what_does_not_do_is_told_and_earlier_outputs_stay(run, changes, message
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_person_with_one_face_is_told_before_anything_that_takes_time(run, processed, capsys):
+    for face in sorted((processed / "train/person_01").iterdir())[1:]:
+        face.unlink()
+    given = {"dataset__sampler": "pk", "batch_size": 8, "epochs": 1}
+    with pytest.raises(FacelineError, match=r"dataset\.sampler: person_01 has one face to train on.*min_images to 2"):
+        run(**given)
+    assert "parameters" not in capsys.readouterr().out
+    run(**given, dataset__min_images=2)
+    assert "3 people, 12 training" in capsys.readouterr().out
+
+
+def test_a_class_memory_that_would_not_fit_is_told_before_the_first_step(run, monkeypatch, stop_at_step):
+    monkeypatch.setattr("faceline_train.losses.class_memory.free_bytes", lambda _device: 10_000)
+    steps = stop_at_step(99)
+    with pytest.raises(FacelineError, match=r"local\.class_memory: true: maps of 512 x 2 x 2 of 4 people are 0\.0 MB"):
+        run(model_name="ir_18", loss_weights__local=1.0, local__class_memory=True)
+    assert steps == []
+
+
 def test_a_gpu_that_is_not_there_is_told(run):
     with pytest.raises(FacelineError, match="sees no CUDA device"):
         run(trainer__accelerator="gpu")

@@ -24,6 +24,7 @@ from faceline_core.training.ema import RunningMean
 from faceline_core.training.epoch_batches import check_batch_size
 from faceline_core.training.history import History
 from faceline_core.training.loggers import build_loggers
+from faceline_core.training.pk_batches import check_people_of_batches
 from faceline_core.training.resume import KeepProgress
 from faceline_core.training.trainer import Precision, build_trainer, check_machine
 from faceline_train.augmentation import Augmentation
@@ -78,6 +79,9 @@ def train(
     augmentation = Augmentation(parameters.augment, parameters.seed, parameters.img_size)
     faces = open_faces(parameters.dataset, parameters.img_size, parameters.classes, parameters.seed)
     check_batch_size(parameters.batch_size, len(faces[0]), world=1)  # before anything that takes time
+    if parameters.dataset.sampler != "shuffle":
+        instances = parameters.dataset.instances_per_identity
+        check_people_of_batches(faces[0].labels, parameters.batch_size, instances, 1, faces[0].classes)
     verifying = open_verifying(parameters, faces[1], matcher=parameters.loss_weights.local > 0)
     recogniser, loaded = build_recogniser(parameters, faces[0].classes)
     shared = scratch or artifacts / ".scratch"

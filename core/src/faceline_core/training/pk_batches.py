@@ -49,7 +49,7 @@ class PKBatches(EpochBatches):
     ):
         self.instances, self.people = instances, batch_size // instances
         self._faces = np.bincount(np.asarray(labels, np.int64), minlength=len(classes))
-        _check(self._faces, batch_size, instances, world, classes)
+        check_people_of_batches(labels, batch_size, instances, world, classes)
         super().__init__(labels, batch_size, seed, shuffle=True, rank=rank, world=world, accumulate=accumulate)
 
     def _cut(self, batch_size: int) -> list[int]:
@@ -138,7 +138,11 @@ def _counted_before(values: NDArray[np.int64]) -> NDArray[np.int64]:
     return before
 
 
-def _check(faces: NDArray[np.int64], batch_size: int, instances: int, world: int, classes: Sequence[str]) -> None:
+def check_people_of_batches(
+    labels: Sequence[int] | NDArray[np.integer], batch_size: int, instances: int, world: int, classes: Sequence[str]
+) -> None:
+    """Raises where batches of whole people cannot be made up, or someone has one face; arguments as PKBatches."""
+    faces = np.bincount(np.asarray(labels, np.int64), minlength=len(classes))
     people, step = batch_size // instances, instances * world
     if batch_size % step:
         lower = batch_size // step * step
