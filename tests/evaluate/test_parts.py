@@ -266,7 +266,11 @@ def test_a_recogniser_without_matcher_has_nothing_to_weigh(project, tmp_path, pa
         "unseen_occlusion",
         "unseen_visibility",
     }
-    assert set(metrics["unseen_occlusion"]["one"]) == {"genuine_pairs", "impostor_pairs", "embedding"}
+    plain = write_recogniser(tmp_path / "plain.pth", None)
+    baseline = evaluate(parameters, project / "data/processed", checkpoint=plain, output=tmp_path)
+    assert {name for name in baseline if name.startswith("unseen_")} == {"unseen_val", "unseen_occlusion"}
+    for one in (metrics, baseline):
+        assert set(one["unseen_occlusion"]["one"]) == {"genuine_pairs", "impostor_pairs", "embedding"}
 
 
 def test_scores_of_unknown_spread_are_reported_apart(project, tmp_path, parameters_with, capsys):

@@ -91,7 +91,7 @@ def evaluate(
         choosing = compared("unseen_val").by
         chosen = {score: verification.thresholds(settings.fars) for score, verification in choosing.items()}
         unknown = compared("unseen")
-        shares = known_shares(unknown, recogniser)
+        shares = known_shares(unknown)
         metrics |= unknown_figures(unknown, chosen, settings, seed)
         of_choosing = choosing[EMBEDDING].figures(settings.fars, {}, 0, seed)
         metrics["unseen_val"] = {key: value for key, value in of_choosing.items() if key != "vr"}

@@ -45,7 +45,7 @@ def part_figures(
     settings: Evaluate,
     seed: int,
 ) -> dict[str, Any]:
-    """What a matcher and an occlusion head are for; empty where the recogniser has neither.
+    """How occlusion tells, and what a matcher and an occlusion head do about it, as far as there are any.
 
     Args:
         compared: the faces.
@@ -69,10 +69,9 @@ def part_figures(
     return figures
 
 
-def known_shares(compared: Compared, recogniser: Recogniser) -> NDArray[np.float64] | None:
-    """How much of each face is visible, as `visible_shares`; None where no mask is known, or the recogniser has
-    neither matcher nor occlusion head."""
-    if recogniser.tap is None or not has_masks(compared.faces):
+def known_shares(compared: Compared) -> NDArray[np.float64] | None:
+    """How much of each face is visible, as `visible_shares`; None where no mask is known."""
+    if not has_masks(compared.faces):
         return None
     shares = visible_shares(compared.faces)
     return None if np.isnan(shares).all() else shares
