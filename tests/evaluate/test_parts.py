@@ -57,7 +57,7 @@ def write_recogniser(path, statistics=STATISTICS, **parts):
             norm.momentum = 1.0
     patterns = torch.nn.functional.interpolate(255 * torch.rand(48, 3, 4, 4), size=SIZE, mode="bicubic").clamp(0, 255)
     with torch.no_grad():
-        seen = recogniser.see(patterns)
+        seen = recogniser.see(patterns) if recogniser.tap else recogniser.embed(patterns)
         if recogniser.matcher is not None:
             recogniser.matcher.pairs(seen.maps[:24], seen.maps[24:])
         if recogniser.occlusion_head is not None:
@@ -266,7 +266,7 @@ def test_a_recogniser_without_matcher_has_nothing_to_weigh(project, tmp_path, pa
         "unseen_occlusion",
         "unseen_visibility",
     }
-    plain = write_recogniser(tmp_path / "plain.pth", None)
+    plain = write_recogniser(tmp_path / "plain.pth", None, matcher=False)
     baseline = evaluate(parameters, project / "data/processed", checkpoint=plain, output=tmp_path)
     assert {name for name in baseline if name.startswith("unseen_")} == {"unseen_val", "unseen_occlusion"}
     for one in (metrics, baseline):
