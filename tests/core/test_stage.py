@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from faceline_core.errors import FacelineError
-from faceline_core.stage import console
+from faceline_core.stage import console, memory
 from faceline_core.stage.files import replaced_folder, scratch_folder, write_json, written_beside
 from faceline_core.stage.memory import available_bytes
 from faceline_core.stage.progress import progress, say
@@ -127,3 +127,32 @@ def test_one_process_of_many_speaks(monkeypatch, capsys, environment, first):
 
 def test_the_free_memory_is_measured():
     assert 10_000_000 < available_bytes() < 1 << 50
+
+
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        ({"memory.max": "9000000\n", "memory.current": "7000000\n"}, 2_000_000),
+        (
+            {
+                "memory.max": "9000000\n",
+                "memory.current": "9000000\n",
+                "memory.stat": "anon 5500000\nactive_file 1000000\ninactive_file 2500000\nshmem 900000\n",
+            },
+            3_500_000,
+        ),
+        ({"memory.max": "9000000\n", "memory.current": "9500000\n"}, 0),
+    ],
+)
+def test_of_a_containers_limit_what_is_in_use_is_not_free(monkeypatch, tmp_path, files, left):
+    monkeypatch.setattr(memory, "_CONTAINER", tmp_path)
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    assert available_bytes() == left
+
+
+def test_a_container_without_a_limit_has_what_the_machine_has(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "_CONTAINER", tmp_path)
+    for name, content in {"memory.max": "max\n", "memory.current": "7000000\n"}.items():
+        (tmp_path / name).write_text(content)
+    assert available_bytes() > 10_000_000

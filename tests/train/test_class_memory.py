@@ -228,26 +228,29 @@ def test_maps_of_odd_sides_are_not_pooled():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "free", "message"),
+    ("arguments", "needed", "message"),
     [
-        ({}, 1_999_999, r"256 x 14 x 14 of 10 people are 2\.0 MB, and 2\.0 MB are free on cpu\. Set local.memory_po"),
+        (
+            {},
+            2_007_040,
+            r"256 x 14 x 14 of 10 people are 2\.0 MB, and 2\.5 MB are free on cpu, of which they may take 80%\. "
+            "Set local.memory_pooled: true",
+        ),
         (
             {"pooled": True},
-            400_000,
-            r"256 x 7 x 7 of 10 people are 0\.5 MB, and 0\.4 MB .*\. Set local.class_memory: f",
+            501_760,
+            r"256 x 7 x 7 of 10 people are 0\.5 MB, and 0\.6 MB .* 80%\. Set local.class_memory: f",
         ),
-        ({"dtype": torch.bfloat16}, 900_000, r"256 x 14 x 14 of 10 people are 1\.0 MB, and 0\.9 MB"),
+        ({"dtype": torch.bfloat16}, 1_003_520, r"256 x 14 x 14 of 10 people are 1\.0 MB, and 1\.3 MB"),
     ],
 )
-def test_a_memory_that_would_not_fit_is_refused(monkeypatch, arguments, free, message):
-    monkeypatch.setattr(class_memory, "free_bytes", lambda _device: free)
+def test_a_memory_that_would_leave_a_step_no_room_is_refused(monkeypatch, arguments, needed, message):
+    monkeypatch.setattr(class_memory, "free_bytes", lambda _device: needed * 5 // 4 - 1)
     with pytest.raises(FacelineError, match=f"^local.class_memory: true: maps of {message}"):
         ClassMemory(10, 256, 14, 14, **arguments)
-    numbers = 10 * 256 * (49 if arguments.get("pooled") else 196)
-    monkeypatch.setattr(
-        class_memory, "free_bytes", lambda _device: numbers * arguments.get("dtype", torch.float32).itemsize
-    )
-    ClassMemory(10, 256, 14, 14, **arguments)
+    monkeypatch.setattr(class_memory, "free_bytes", lambda _device: needed * 5 // 4)
+    memory = ClassMemory(10, 256, 14, 14, **arguments)
+    assert memory.maps.numel() * memory.maps.element_size() == needed
 
 
 def test_what_is_free_is_less_than_there_is(monkeypatch):

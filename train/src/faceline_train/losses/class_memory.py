@@ -13,6 +13,8 @@ from faceline_core.stage.memory import available_bytes
 _COPYING = 200
 """What it costs `matcher.pairs` to copy both maps of a pair, in positions of a map that could be matched meanwhile.
 Measured on a CPU at 512 x 7 x 7 and 256 x 14 x 14."""
+_MOST_OF_FREE = 0.8
+"""The part of what is free that the maps may take: a step needs room beside them."""
 
 
 class ClassMemory(nn.Module):
@@ -34,7 +36,7 @@ class ClassMemory(nn.Module):
     face of a class, are in the state dict: a run that goes on has the memory that it had.
 
     Raises:
-        FacelineError: where the maps do not fit in the device's memory, or cannot be pooled.
+        FacelineError: where the maps would take more than 0.8 of what is free on the device, or cannot be pooled.
     """
 
     maps: Tensor
@@ -64,11 +66,12 @@ class ClassMemory(nn.Module):
             )
         shape = (classes, channels, height // 2, width // 2) if pooled else (classes, channels, height, width)
         needed, available = math.prod(shape) * dtype.itemsize, free_bytes(device)
-        if needed > available:
+        if needed > _MOST_OF_FREE * available:
             smaller = "local.memory_pooled: true, which takes a quarter, or " if can_pool and not pooled else ""
             raise FacelineError(
                 f"local.class_memory: true: maps of {' x '.join(map(str, shape[1:]))} of {classes} people are "
-                f"{needed / 1e6:.1f} MB, and {available / 1e6:.1f} MB are free on {device}. "
+                f"{needed / 1e6:.1f} MB, and {available / 1e6:.1f} MB are free on {device}, of which they may take "
+                f"{_MOST_OF_FREE:.0%}. "
                 f"Set {smaller}local.class_memory: false"
             )
         self.register_buffer("maps", torch.zeros(shape, dtype=dtype, device=device))
