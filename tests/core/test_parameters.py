@@ -13,6 +13,7 @@ from faceline_core.parameters.section import Occluder
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "params.yaml").read_text()
+WEIGHTS_TO_START = TEXT[TEXT.index("loss_weights:") : TEXT.index("  visibility: ")]
 
 
 def read(tmp_path: Path, old: str, new: str, keys: tuple[str, ...] = ("lr",)):
@@ -80,6 +81,24 @@ def test_a_number_is_a_number_however_dvc_writes_it(tmp_path, written):
         ("  min_images: 1", "  min_images: 0", "dataset.min_images: should be greater than or equal to 1, found 0"),
         ("only_weights_load: false", "only_weights_load: true", "takes the weights of ckpt_path, which is null"),
         ("  min_lr: 0.0000001", "  min_lr: 10", "scheduler.min_lr 10 is above lr 0.001"),
+        ("  identity: 1.0 ", "  identity: 0.0 ", "identity, local and occlusion are all 0"),
+        (
+            "  identity: 1.0               # naming people\n  local: 0.0 ",
+            "  identity: 0.0               # naming people\n  local: 1.0 ",
+            "which loss_weights.identity: 0 leaves untrained. Set validation.split: unseen_val",
+        ),
+        (
+            WEIGHTS_TO_START,
+            WEIGHTS_TO_START.replace("local: 0.0 ", "local: 1.0 ").replace("start_epoch: 0 ", "start_epoch: 20 "),
+            "local.start_epoch 20 is not below epochs 20: the matcher would never be trained",
+        ),
+        (
+            WEIGHTS_TO_START,
+            WEIGHTS_TO_START.replace("identity: 1.0 ", "identity: 0.0 ")
+            .replace("local: 0.0 ", "local: 1.0 ")
+            .replace("start_epoch: 0 ", "start_epoch: 1 "),
+            "local.start_epoch 1 leaves nothing to train before it",
+        ),
         ("run_name: null", "run_name: ../x", "run_name: should be up to 100 letters"),
         ("trainer:\n", "trainer:\n  deterministc: true\n", "did you mean trainer.deterministic?"),
         ("  milestones: [8, 12, 14]", "  milestones: [8, 8]", "each must be later than the one before it"),

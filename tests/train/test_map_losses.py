@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from faceline_core.data.verification_set import write_verification_set
 from faceline_core.errors import FacelineError
 from faceline_core.models import pair_scores
 from faceline_core.models.checkpoint import load_recogniser
@@ -12,6 +13,7 @@ from faceline_core.models.recogniser import Recogniser
 from faceline_core.verification.combining import statistics_from
 from faceline_train.loading import Batch
 from faceline_train.parts import MapLosses, parts_of
+from faceline_train.validating import validate
 
 NETWORK = {"model_name": "ir_18", "img_size": 32, "head": "adaface"}
 WHOLE = {
@@ -25,7 +27,8 @@ WHOLE = {
 
 def weights(**given):
     every = {"identity": 0.0, "local": 0.0, "occlusion": 0.0} | given
-    return {f"loss_weights__{name}": value for name, value in every.items()}
+    held_back = {} if every["identity"] else {"validation__split": "unseen_val"}  # nobody is named
+    return {f"loss_weights__{name}": value for name, value in every.items()} | held_back
 
 
 @pytest.fixture
@@ -259,3 +262,65 @@ def test_a_part_that_is_no_number_is_named(run, monkeypatch):
     )
     with pytest.raises(FacelineError, match=r"the local loss is nan in epoch 1, step 1 .*The weights at that moment"):
         run(**NETWORK, **weights(identity=1.0, local=1.0))
+
+
+def test_a_checkpoint_chosen_before_the_matcher_was_trained_does_without_it(run, content_of):
+    given = {"checkpoint__monitor": "train_local_loss", "checkpoint__mode": "min"}  # 0 in the epoch that waits
+    artifacts = run(**NETWORK, **weights(identity=1.0, local=1.0), **given, local__start_epoch=1, epochs=2)
+    best = content_of(artifacts, "best_model.pth")
+    assert best["epoch"] == 1
+    statistics = statistics_from(best["score_statistics"])
+    assert (statistics.embedding_weight, statistics.local_weight) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss_weights__triplet": 0.0}, "was trained with loss_weights.triplet: above 0, found 0"),
+        ({"local__class_memory": True}, "was trained with local.class_memory: False, found True"),
+        ({"validation__split": "unseen_val"}, "was trained with validation.split: val, found unseen_val"),
+    ],
+)
+def test_a_state_goes_on_with_the_parts_that_it_is_of(run, changes, message):
+    given = NETWORK | weights(identity=1.0, local=1.0)
+    first = run("first", **given, epochs=1)
+    with pytest.raises(FacelineError) as caught:
+        run("next", **given | changes, epochs=2, ckpt_path=str(first / "checkpoints/final_model.pth"))
+    assert message in str(caught.value)
+
+
+def test_a_set_may_come_and_go_between_runs(run, tmp_path, processed):
+    folder = tmp_path / "benchmarks"
+    pictures = [path.read_bytes() for path in sorted((processed / "unseen_val").glob("*/*.jpg"))[:20]]
+    write_verification_set(folder / "gone.bin", pictures, [True] * 5 + [False] * 5)
+    given = {**NETWORK, "validation__benchmarks": str(folder)}
+    first = run("first", **given, epochs=1)
+    (folder / "gone.bin").rename(folder / "new.bin")
+    artifacts = run("next", **given, epochs=2, ckpt_path=str(first / "checkpoints/final_model.pth"))
+    lines = (artifacts / "train/history.csv").read_text().splitlines()
+    header, before, after = (line.split(",") for line in lines)
+    for name, empty, full in (("gone_acc", after, before), ("new_acc", before, after)):
+        assert empty[header.index(name)] == ""
+        assert 0 <= float(full[header.index(name)]) <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "pairs", "message"),
+    [
+        ("val", 10, "taken for a figure of the run itself"),
+        ("small", 9, "holds 9 pairs, and its accuracy is taken over 10"),
+    ],
+)
+def test_a_set_that_does_not_do_is_told(run, tmp_path, processed, name, pairs, message):
+    pictures = [path.read_bytes() for path in sorted((processed / "unseen_val").glob("*/*.jpg"))[: 2 * pairs]]
+    write_verification_set(
+        tmp_path / f"benchmarks/{name}.bin", pictures, [True, False] * (pairs // 2) + [True] * (pairs % 2)
+    )
+    with pytest.raises(FacelineError, match=message):
+        run(**NETWORK, validation__benchmarks=str(tmp_path / "benchmarks"))
+
+
+def test_validating_needs_nothing_to_train_on(run, settings, processed):
+    artifacts = run(**NETWORK, **weights(identity=1.0, occlusion=1.0), augment__occlude=0.5, epochs=1)
+    parameters = settings(dataset__path=str(processed), img_size=32)
+    assert 0 <= validate(parameters, artifacts / "checkpoints/best_model.pth", artifacts)["val_acc"] <= 1

@@ -126,8 +126,10 @@ def test_neighbours_do_not_depend_on_the_chunks(monkeypatch):
     ("counts", "batch", "instances", "world", "message"),
     [
         ([4] * 9, 10, 4, 1, r"batch_size: 10 does not hold whole people of 4 faces .*Set batch_size to 8 or 12"),
-        ([4] * 9, 12, 4, 2, r"on each of 2 processes. Set batch_size to 8 or 16"),
+        ([4] * 9, 12, 4, 2, r"on each of 2 processes. Set batch_size to 16"),
         ([4] * 9, 4, 4, 1, r"holds one person of 4 faces .*Set batch_size to 8 or more"),
+        ([4] * 9, 8, 4, 2, r"on each of 2 processes, and nobody to tell the person from. Set batch_size to 16 or more"),
+        ([4] * 3, 32, 4, 4, r"there are 3. Add people, lower dataset.instances_per_identity"),
         ([4] * 3, 16, 4, 1, r"takes 4 people of 4 faces .*there are 3. Set batch_size to 12 or less"),
         ([4, 1, 4], 8, 4, 1, r"dataset.sampler: person 1 has one face to train on"),
     ],

@@ -275,9 +275,16 @@ class Classifier(lightning.LightningModule):
             self.skipped += 1
             self._dropped = self._poisoned = True
             return
+        summed = sum(getattr(self.settings.loss_weights, name) * part for name, part in parts.items())
         name, loss = next(
-            ((name, part) for name, part in parts.items() if not math.isfinite(part)), ("summed", math.inf)
+            ((name, part) for name, part in {**parts, "summed": summed}.items() if not math.isfinite(part)),
+            (None, None),
         )
+        if name is None:
+            raise DivergedError(
+                f"the loss of another process is not finite in epoch {self.current_epoch + 1}, step {index + 1}: "
+                "training diverged, and that process says in which part"
+            )
         raise DivergedError(
             f"the {name} loss is {loss} in epoch {self.current_epoch + 1}, step {index + 1} (faces "
             f"{', '.join(self.describe(int(index)) for index in batch.indices[:3])}, ...): training diverged. "

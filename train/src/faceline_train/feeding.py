@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 import faceline_core.models
+import faceline_core.occluders
 import faceline_train
 from faceline_core.data.caching import cached
 from faceline_core.data.face_set import FaceSet
@@ -66,7 +67,7 @@ class Feeding(lightning.LightningDataModule):
         whole = recogniser.frozen and recogniser.tap is None  # else feature maps are needed as well
         self.by_features = parameters.trainer.reuse_embeddings and whole and self.views > 0
         self.masked = recogniser.occlusion_head is not None
-        if self.masked and not augmentation.occlude and not has_masks(faces[0]):
+        if parameters.loss_weights.occlusion and not augmentation.occlude and not has_masks(faces[0]):
             raise FacelineError(
                 "loss_weights.occlusion is above 0, but the training faces have no masks and none are drawn over them: "
                 "there is nothing to learn from. Set augment.occlude: 0.5, or loss_weights.occlusion: 0"
@@ -169,7 +170,12 @@ class Feeding(lightning.LightningDataModule):
         assert self.trainer is not None
         settings = self.parameters
         drawn = [settings.augment.model_dump(), settings.seed] if augmentation else None
-        code = code_hash(*(Path(str(package.__file__)).parent for package in (faceline_core.models, faceline_train)))
+        code = code_hash(
+            *(
+                Path(str(package.__file__)).parent
+                for package in (faceline_core.models, faceline_core.occluders, faceline_train)
+            )
+        )
         libraries = [torch.__version__, albumentations.__version__]
         key = [faces.sha256(), drawn, views, self.precision, code, libraries]
         folder = self.shared / "embeddings"

@@ -81,6 +81,8 @@ def hand_over(
         content["person_embeddings"] = means[seen]
         if trained.matcher is not None and verifying is not None:
             statistics = verifying.statistics(trained.to(trainer.strategy.root_device))
+            if statistics and content["epoch"] <= classifier.settings.local.start_epoch:
+                statistics = statistics.weighted(1.0, 0.0)  # its matcher has not been trained
             content["score_statistics"] = statistics and statistics.as_dict()
         write_checkpoint(path, content)
         if path.name == "best_model.pth":

@@ -180,7 +180,18 @@ def describe_run(parameters: StageParameters, recogniser: Recogniser) -> dict[st
         "optimizer": parameters.optimizer.model_dump(mode="json"),
         "scheduler.name": parameters.scheduler.name,
         "lr": parameters.lr,
+        "loss_weights": _counting(parameters),
+        "local.class_memory": parameters.local.class_memory,
+        "validation.split": parameters.validation.split,
     }
+
+
+def _counting(parameters: StageParameters) -> dict[str, str]:
+    """Which parts of the loss count, whatever their weights."""
+    weights = parameters.loss_weights.model_dump()
+    if not weights["local"]:
+        weights["triplet"] = 0
+    return {name: "above 0" if weight else "0" for name, weight in weights.items()}
 
 
 def _check_run(parameters: StageParameters, recogniser: Recogniser, before: dict[str, Any], path: Path) -> None:
@@ -188,16 +199,13 @@ def _check_run(parameters: StageParameters, recogniser: Recogniser, before: dict
     recogniser.see_channels_as(before["channel_order"])
     now = describe_run(parameters, recogniser)
     for what, value in now.items():
-        if before[what] == value:
+        was = before.get(what, value)  # runs before there were such parts had none of them
+        if was == value:
             continue
         if isinstance(value, dict):
             what, was, value = next(  # noqa: PLW2901
-                (f"{what}.{name}", before[what][name], value[name])
-                for name in value
-                if before[what][name] != value[name]
+                (f"{what}.{name}", was[name], value[name]) for name in value if was[name] != value[name]
             )
-        else:
-            was = before[what]
         raise FacelineError(
             f"ckpt_path: {path} was trained with {what}: {was}, found {value}, and its state goes on only as it was. "
             f"Set {what} back, or set only_weights_load: true to start anew from its weights"

@@ -270,7 +270,9 @@ def open_verifying(parameters: StageParameters, val: FaceSet, matcher: bool) -> 
                 f"validation.split: unseen_val, but {parameters.dataset.path} has no unseen_val. Raise "
                 "preprocess.unseen_identities and run preprocess again, or set validation.split: val"
             )
-        faces = faces or val
+        if faces is None:
+            say("train", f"{parameters.dataset.path} has no unseen_val: how scores are spread is taken of known people")
+            faces = val
     return Verifying(faces, settings, parameters.seed, parameters.img_size)
 
 

@@ -17,7 +17,7 @@ from faceline_core.parameters.metric import Validation
 from faceline_core.stage.progress import say
 from faceline_core.verification.combining import ScoreStatistics, statistics_of
 from faceline_core.verification.drawn_pairs import DrawnPairs, draw_pairs
-from faceline_core.verification.folds import best_accuracy, fold_accuracy, fold_accuracy_of_scores
+from faceline_core.verification.folds import FOLDS, best_accuracy, fold_accuracy, fold_accuracy_of_scores
 
 _HELD = 2000
 """Faces of people held back that are in memory at once, which is all of them."""
@@ -45,7 +45,8 @@ class Verifying:
         self.sets: dict[str, VerificationSet] = {
             path.stem: open_verification_set(path, img_size) for path in sorted(Path(settings.benchmarks).glob("*.bin"))
         }
-        for found in self.sets.values():
+        for name, found in self.sets.items():
+            _check_set(name, found)
             if found.found_size != img_size:
                 say(
                     "train",
@@ -99,6 +100,18 @@ class Verifying:
         if scores is None or scores.local is None or self.pairs is None:
             return None
         return statistics_of(scores.embedding, scores.local, self.pairs.same)
+
+
+def _check_set(name: str, pairs: VerificationSet) -> None:
+    if name in ("train", "val") or name.startswith(("train_", "val_")):
+        raise FacelineError(
+            f"{pairs.path}: {name}_acc would be taken for a figure of the run itself. Give the file another name"
+        )
+    if len(pairs) < FOLDS:
+        raise FacelineError(
+            f"{pairs.path} holds {len(pairs)} pairs, and its accuracy is taken over {FOLDS} folds. Move it away, or "
+            "make one of more pairs"
+        )
 
 
 def _drawn(faces: FaceSet, most: int, seed: int, split: str) -> DrawnPairs:

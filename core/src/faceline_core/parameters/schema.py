@@ -195,6 +195,21 @@ class Parameters(Section):
                 f"{asked[0]} takes the nearest people by the head's columns, which loss_weights.identity: 0 leaves "
                 "untrained. Raise loss_weights.identity"
             )
+        if self.loss_weights.local and self.local.start_epoch >= self.epochs:
+            raise ValueError(
+                f"local.start_epoch {self.local.start_epoch} is not below epochs {self.epochs}: the matcher would "
+                "never be trained. Lower it, or set loss_weights.local: 0"
+            )
+        if not self.loss_weights.identity and self.local.start_epoch and not self.loss_weights.occlusion:
+            raise ValueError(
+                f"local.start_epoch {self.local.start_epoch} leaves nothing to train before it where only "
+                "loss_weights.local is above 0. Set local.start_epoch: 0"
+            )
+        if not self.loss_weights.identity and self.validation.split == "val":
+            raise ValueError(
+                "validation.split: val measures how known people are named, which loss_weights.identity: 0 leaves "
+                "untrained. Set validation.split: unseen_val"
+            )
         if self.trainer.compile and (self.loss_weights.local or self.loss_weights.occlusion):
             raise ValueError(
                 "trainer.compile: true gives no feature maps, which loss_weights.local and loss_weights.occlusion "

@@ -73,6 +73,7 @@ class History(Checkpoint):
 
     def _write(self) -> None:
         with written_beside(self.path) as beside, beside.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(self.rows[-1]), lineterminator="\n", restval="")
+            columns = dict.fromkeys(name for row in reversed(self.rows) for name in row)  # those of now come first
+            writer = csv.DictWriter(file, list(columns), lineterminator="\n", restval="")
             writer.writeheader()
             writer.writerows(self.rows)

@@ -92,8 +92,9 @@ class GraphBatches(PKBatches):
     """Each batch holds K faces of an anchor person and of each of the P - 1 people most like the anchor (Liao and Shao
     2022, arXiv 2104.01546), of whom it is hardest to be told.
 
-    An epoch has as many batches as with PKBatches. The anchors go through all people in an order drawn anew. `follow`
-    says who is alike by the present model; before that batches are those of PKBatches.
+    An epoch has as many batches as with PKBatches, each with an anchor of its own, drawn anew: where there are fewer
+    batches than people, an epoch may leave people out. `follow` says who is alike by the present model; before that
+    batches are those of PKBatches.
     """
 
     neighbours: NDArray[np.int64] | None = None
@@ -146,21 +147,22 @@ def check_people_of_batches(
     people, step = batch_size // instances, instances * world
     if batch_size % step:
         lower = batch_size // step * step
-        choice = f"{lower} or {lower + step}" if lower >= max(step, 2 * instances) else str(max(step, 2 * instances))
+        choice = f"{lower} or {lower + step}" if lower >= 2 * step else str(2 * step)
         shared = f" on each of {world} processes" if world > 1 else ""
         raise FacelineError(
             f"batch_size: {batch_size} does not hold whole people of {instances} faces "
             f"(dataset.instances_per_identity){shared}. Set batch_size to {choice}"
         )
-    if people < 2:
+    if people < 2 * world:
+        shared = f" on each of {world} processes" if world > 1 else ""
         raise FacelineError(
-            f"batch_size: {batch_size} holds one person of {instances} faces (dataset.instances_per_identity), and "
-            f"nobody to tell the person from. Set batch_size to {2 * instances} or more"
+            f"batch_size: {batch_size} holds one person of {instances} faces (dataset.instances_per_identity){shared}, "
+            f"and nobody to tell the person from. Set batch_size to {2 * step} or more"
         )
     if len(classes) < people:
         raise FacelineError(
             f"batch_size: {batch_size} takes {people} people of {instances} faces (dataset.instances_per_identity), "
-            f"and there are {len(classes)}. Set batch_size to {len(classes) * instances // step * step or step} or less"
+            f"and there are {len(classes)}. {_smaller(len(classes) * instances // step * step, step)}"
         )
     alone = np.flatnonzero(faces == 1)
     if len(alone):
@@ -170,3 +172,9 @@ def check_people_of_batches(
             "of the person. Set dataset.min_images to 2, or 3 beside dataset.holdout, which leaves them out, or "
             "dataset.sampler: shuffle"
         )
+
+
+def _smaller(most: int, step: int) -> str:
+    if most >= 2 * step:
+        return f"Set batch_size to {most} or less"
+    return "Add people, lower dataset.instances_per_identity, or set dataset.sampler: shuffle"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+FOLDS = 10
 THRESHOLDS: NDArray[np.floating] = np.arange(400) * 0.01
 """Squared distances of unit embeddings at which a pair may be told to be one person: 0 to 4, step 0.01."""
 
@@ -28,7 +29,7 @@ class FoldAccuracy:
     """That threshold."""
 
 
-def fold_accuracy(distances: ArrayLike, same: ArrayLike, folds: int = 10) -> FoldAccuracy:
+def fold_accuracy(distances: ArrayLike, same: ArrayLike, folds: int = FOLDS) -> FoldAccuracy:
     """k-fold accuracy as LFW does it, from squared distances of unit embeddings.
 
     The pairs stay in their order and are cut into folds as scikit-learn's `KFold(shuffle=False)` cuts them. A pair is
@@ -57,7 +58,7 @@ def fold_accuracy(distances: ArrayLike, same: ArrayLike, folds: int = 10) -> Fol
     return FoldAccuracy(float(accuracies.mean()), float(accuracies.std()), best, -threshold)
 
 
-def fold_accuracy_of_scores(scores: ArrayLike, same: ArrayLike, folds: int = 10) -> FoldAccuracy:
+def fold_accuracy_of_scores(scores: ArrayLike, same: ArrayLike, folds: int = FOLDS) -> FoldAccuracy:
     """k-fold accuracy of scores of any range, where higher is more alike.
 
     As `fold_accuracy`, but a pair is told to be one person where score >= threshold, and a fold's threshold is that of
