@@ -45,6 +45,19 @@ def write_processed() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def huge_picture() -> bytes:
+    """A PNG whose header promises more pixels than OpenCV opens."""
+    import struct
+    import zlib
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 70_000, 70_000, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+
+
+@pytest.fixture(scope="session")
 def parameters_with() -> Callable[..., object]:
     """A function that reads the root's params.yaml with some values changed: `{"lr": 0.1, "trainer.precision": 32}`."""
     import yaml

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from faceline_core.data.decoding import decoded
 from faceline_core.data.verification_set import write_verification_set
 from faceline_core.errors import FacelineError
 from faceline_core.parameters import StageParameters
@@ -94,7 +95,7 @@ def _as_they_are(photos: Sequence[Path]) -> tuple[dict[Path, bytes], dict[Path, 
     faults: dict[Path, str] = {}
     for photo in progress(photos, len(photos), STAGE, "faces"):
         content = photo.read_bytes()
-        face = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+        face = decoded(content, cv2.IMREAD_COLOR)
         if face is None:
             faults[photo] = "does not decode"
         elif face.shape[0] != face.shape[1]:

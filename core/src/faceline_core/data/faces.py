@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from faceline_core.data.decoding import decoded
 from faceline_core.errors import FacelineError
 
 
@@ -24,10 +25,7 @@ def decode_face(data: bytes, size: int, name: str, preprocessed: bool) -> NDArra
     Raises:
         FacelineError: where the bytes do not decode, or the face is of another size.
     """
-    try:
-        face = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
-    except cv2.error:  # more pixels than OpenCV opens
-        face = None
+    face = decoded(data, cv2.IMREAD_COLOR_RGB)
     if face is None:
         cure = "Run the preprocess stage again: dvc repro preprocess" if preprocessed else "Replace it, or leave it out"
         raise FacelineError(f"{name} does not decode. {cure}")
@@ -38,7 +36,7 @@ def decode_face(data: bytes, size: int, name: str, preprocessed: bool) -> NDArra
             else "Set img_size to the side of the faces, or make them anew"
         )
         raise FacelineError(f"{name} is {face.shape[1]} x {face.shape[0]} px, expected {size} x {size}. {cure}")
-    return face  # type: ignore[return-value]
+    return face
 
 
 def read_face(path: Path, size: int, preprocessed: bool = True) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceline_core.data.decoding import decoded
 from faceline_core.data.protocol import FaceSet, Masked
 from faceline_core.errors import FacelineError
 
@@ -27,7 +28,7 @@ def decode_mask(content: bytes, size: int, where: str) -> NDArray[np.uint8]:
     Raises:
         FacelineError: where it is no picture, or of another size than its face.
     """
-    mask = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE) if content else None
+    mask = decoded(content, cv2.IMREAD_GRAYSCALE)
     if mask is None:
         raise FacelineError(f"{where} is no picture that can be read. Run preprocess again, or remove the file")
     if mask.shape != (size, size):
@@ -35,7 +36,7 @@ def decode_mask(content: bytes, size: int, where: str) -> NDArray[np.uint8]:
             f"{where} is a mask of {mask.shape[1]} x {mask.shape[0]} px, its face has {size} x {size}. "
             "Run preprocess again, or remove the file: the face is then used without"
         )
-    return mask.astype(np.uint8)
+    return mask
 
 
 def read_mask_file(path: Path, size: int) -> NDArray[np.uint8] | None:

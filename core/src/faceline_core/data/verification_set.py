@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from faceline_core.data.decoding import decoded
 from faceline_core.data.plain_unpickling import read_plain
 from faceline_core.data.stretch import Stretch
 from faceline_core.errors import FacelineError
@@ -77,11 +78,7 @@ class VerificationSet:
 
     def _decoded(self, index: int) -> NDArray[np.uint8]:
         kept = self._pictures[index]
-        picture = kept.read() if isinstance(kept, Stretch) else kept
-        try:
-            face = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR_RGB) if len(picture) else None
-        except cv2.error:  # more pixels than OpenCV opens
-            face = None
+        face = decoded(kept.read() if isinstance(kept, Stretch) else kept, cv2.IMREAD_COLOR_RGB)
         if face is None:
             raise FacelineError(f"{self._where(index)} does not decode. Get the set from its publisher again")
         if face.shape[0] != face.shape[1]:
@@ -89,7 +86,7 @@ class VerificationSet:
                 f"{self._where(index)} is {face.shape[1]} x {face.shape[0]} px, expected a square: an aligned face. "
                 "Make the set anew"
             )
-        return face  # type: ignore[return-value]
+        return face
 
     def _where(self, index: int) -> str:
         return f"{self.path}: pair {index // 2} (picture {index})"
