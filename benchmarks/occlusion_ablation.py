@@ -38,7 +38,7 @@ from faceline_core.verification.combining import statistics_from
 from faceline_core.verification.intervals import vr_differences
 
 RECIPE = ROOT / "recipes/occlusion_aware_small.yaml"
-TEST_SEED, TEST_PEOPLE, TEST_PHOTOS = 1043, 100, 8
+TEST_SEED, TEST_PEOPLE, TEST_PHOTOS, REAL_PHOTOS = 1043, 100, 8, 4
 FARS, RESAMPLES = (1e-2, 1e-3), 500
 SEEN, OTHER = ("medical_mask", "scarf"), ("sunglasses", "hand", "veil")
 
@@ -260,7 +260,7 @@ def main() -> None:
     else:
         sets["Real photos"] = (real[0].permute(0, 2, 3, 1).numpy(), real[1])
     for title, found in sets.items():
-        faces, who = few_of_each(*found, TEST_PHOTOS)
+        faces, who = few_of_each(*found, TEST_PHOTOS if title == "Drawn people" else REAL_PHOTOS)
         sides = {"clear": faces, "seen": occluded(faces, SEEN), "other": occluded(faces, OTHER)}
         groups = [name for name, group in GROUPS.items() if title == "Drawn people" or group.other == "clear"]
         scored = {

@@ -64,6 +64,15 @@ def test_pairs_of_a_table(listed):
     assert listed(table, "pairs.csv") == [(13, 11, True), (21, 12, False)]
 
 
+def test_people_may_be_named_by_numbers(tmp_path):
+    (tmp_path / "0001").mkdir()
+    for number in (1, 2):
+        (tmp_path / f"0001/0001_{number:04}.jpg").write_bytes(b"")
+    (tmp_path / "pairs.txt").write_text("0001 1 2\n")
+    (pair,) = read_pairs(tmp_path / "pairs.txt", tmp_path)
+    assert (pair.first.name, pair.second.name, pair.same) == ("0001_0001.jpg", "0001_0002.jpg", True)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "what"),
     [

@@ -52,7 +52,8 @@ def read_pairs(file: Path, folder: Path) -> list[Pair]:
 def _of_text(file: Path, text: str, folder: Path) -> Iterator[Pair]:
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     promised = None
-    if lines and all(word.isdecimal() for word in lines[0][1].split()):
+    first = lines[0][1].split() if lines else []
+    if len(first) in (1, 2) and all(word.isdecimal() for word in first):  # more are a pair of people named by numbers
         words = [int(word) for word in lines.pop(0)[1].split()]
         folds, each = words if len(words) == 2 else (1, words[0])
         promised = folds * 2 * each

@@ -1,7 +1,8 @@
 """Data sets of one's own, by the entry-point group `faceline.datasets`: for those who cannot convert theirs.
 
-The entry point is called as `factory(path: Path, split: str, img_size: int)` with the split train or val, and returns a
-face set, or None for a val that there is not. Of `FaceSet` it may leave out `sha256`, which then goes over all faces;
+The entry point is called as `factory(path: Path, split: str, img_size: int)` with the split train, val or unseen_val
+(people held back: asked for where they are verified, or a matcher is trained), and returns a face set, or None for a
+val or an unseen_val that there is not. Of `FaceSet` it may leave out `sha256`, which then goes over all faces;
 where it has `sources`, a holdout keeps faces of one source together; where it has `has_masks` and `mask`, these say
 what is hidden (`faceline_core.data.protocol.Masked`).
 """
