@@ -169,6 +169,11 @@ def test_what_does_not_fit_is_one_line_with_the_file_and_the_place(write, value,
     assert "\n" not in str(caught.value)
 
 
+def test_a_picture_of_too_many_pixels_is_refused(write, huge_picture):
+    with pytest.raises(FacelineError, match=r"pair 0 \(picture 1\) does not decode"):
+        open_verification_set(write(pickle.dumps(([PICTURES[0], huge_picture], [True]))), SIZE).face(1)
+
+
 def test_a_missing_file(tmp_path):
     with pytest.raises(FacelineError, match=r"none\.bin is not there"):
         open_verification_set(tmp_path / "none.bin", SIZE)

@@ -146,6 +146,13 @@ def test_photos_that_give_no_face_are_listed_or_their_pairs_left_out(folder, tmp
             make_bin(folder, tmp_path / "pairs.txt", output, None)
 
 
+def test_a_photo_of_too_many_pixels_gives_no_face(folder, tmp_path, huge_picture):
+    (tmp_path / "pairs.txt").write_text("2\n" + PAIRS)
+    (folder / "Ada/Ada_0003.png").write_bytes(huge_picture)
+    with pytest.raises(FacelineError, match=r"1 photos give no face: .*Ada_0003\.png \(does not decode\)\. Replace"):
+        make_bin(folder, tmp_path / "pairs.txt", tmp_path / "set.bin", None)
+
+
 def test_faces_are_found_and_aligned(project, tmp_path):
     """Drawn people, beside one photo without a face; no limit of preprocess turns a face away."""
     draw_dataset(2, 2, 0, 5, tmp_path / "drawn", processes=1)
