@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from faceline_core.verification.combining import ScoreStatistics, statistics_from, statistics_of
-from faceline_core.verification.drawn_pairs import draw_pairs
+from faceline_core.verification.drawn_pairs import draw_pairs, draw_people
 
 
 def scores(genuine_local: float, seed: int = 0):
@@ -77,6 +77,20 @@ def test_of_many_faces_whole_people_are_drawn():
     people = {labels[index] for index in np.concatenate([pairs.first, pairs.second])}
     assert len(people) == 10
     assert pairs.same.sum() == 10 * 45
+
+
+@pytest.mark.parametrize("most", [1, 2, 7, 20, 59, 60, 61])
+def test_people_are_drawn_whole_until_the_next_would_be_too_many(most):
+    labels = np.random.default_rng(5).integers(0, 9, 60) * 3
+    for seed in range(10):
+        kept = draw_people(labels, most, np.random.default_rng(seed))
+        people, total = [], 0
+        for person in np.random.default_rng(seed).permutation(np.unique(labels)):
+            total += (labels == person).sum()
+            if total > most and len(people) >= 2:
+                break
+            people.append(person)
+        assert kept.tolist() == [place for place, person in enumerate(labels) if person in people]
 
 
 @pytest.mark.parametrize(("labels", "sources"), [([0, 0], "ab"), ([0, 1], "ab"), ([0, 0, 1], "aab")])

@@ -15,6 +15,7 @@ from faceline_core.models.local_block import local_block
 from faceline_core.models.recogniser import Recogniser
 from faceline_core.parameters.schema import Evaluate
 from faceline_core.verification.combining import ScoreStatistics
+from faceline_core.verification.drawn_pairs import draw_people
 from faceline_core.verification.pairs import Pairs, all_pairs, pairs_by
 from faceline_evaluate.inference import Recognised, recognise
 from faceline_evaluate.verification import Verification
@@ -56,7 +57,7 @@ def compare(
     Raises:
         FacelineError: where the set has no genuine or no impostor pair.
     """
-    kept = drawn_people(faces.labels, settings.max_faces, seed)
+    kept = draw_people(faces.labels, settings.max_faces, np.random.default_rng(seed))
     compared = faces if len(kept) == len(faces) else Part(faces, kept.tolist())
     seen = recognise(recogniser, compared, device, settings.flip, matching=True)
     by_embedding = by_embeddings(compared, seen.embeddings, where)
@@ -86,17 +87,6 @@ def _combined(embedding: Pairs, local: Pairs, statistics: ScoreStatistics) -> Pa
     return embedding.scored(
         statistics.combined(embedding.genuine, local.genuine), statistics.combined(embedding.impostor, local.impostor)
     )
-
-
-def drawn_people(labels: Sequence[int], max_faces: int, seed: int) -> NDArray[np.intp]:
-    """Places of the faces to compare: all, or those of people drawn until the next would be too many."""
-    who = np.asarray(labels)
-    if len(who) <= max_faces:
-        return np.arange(len(who))
-    people, faces = np.unique(who, return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(people))
-    fit = max(2, int(np.searchsorted(np.cumsum(faces[order]), max_faces, side="right")))
-    return np.flatnonzero(np.isin(who, people[order[:fit]]))
 
 
 def numbered(people: Sequence[int]) -> list[int]:

@@ -4,6 +4,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from faceline_core.data.part import Part, sources_of
 from faceline_core.data.protocol import FaceSet
 from faceline_core.errors import FacelineError
@@ -12,7 +14,8 @@ from faceline_core.parameters import StageParameters
 from faceline_core.parameters.schema import Evaluate
 from faceline_core.stage.files import replaced_folder, sha256_of, write_json
 from faceline_core.stage.progress import say
-from faceline_evaluate.comparing import EMBEDDING, Compared, by_embeddings, compare, drawn_people
+from faceline_core.verification.drawn_pairs import draw_people
+from faceline_evaluate.comparing import EMBEDDING, Compared, by_embeddings, compare
 from faceline_evaluate.devices import find_device
 from faceline_evaluate.inference import Recognised, recognise
 from faceline_evaluate.known import classification, person_rows
@@ -136,7 +139,7 @@ def _verified(faces: FaceSet, seen: Recognised, where: Path, settings: Evaluate,
     photos = len(set(zip(faces.labels, sources_of(faces), strict=True)))
     if not 1 < people < photos:
         return None
-    kept = drawn_people(faces.labels, settings.max_faces, seed)
+    kept = draw_people(faces.labels, settings.max_faces, np.random.default_rng(seed))
     return by_embeddings(Part(faces, kept.tolist()), seen.embeddings[kept], where)
 
 

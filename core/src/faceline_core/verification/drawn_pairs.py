@@ -1,10 +1,10 @@
-"""Some pairs of a set of faces, half of them genuine."""
+"""Some people of a set of faces, and some pairs, half of them genuine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 _BLOCK = 1024
 
@@ -24,11 +24,21 @@ class DrawnPairs:
         return len(self.same)
 
 
+def draw_people(labels: ArrayLike, faces: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Places, rising, of all faces of people (N,) who are drawn until the next would make it more than `faces`; two
+    people at least."""
+    who = np.asarray(labels)
+    people, counts = np.unique(who, return_counts=True)
+    order = rng.permutation(len(people))
+    fit = max(2, int(np.searchsorted(np.cumsum(counts[order]), faces, side="right")))
+    return np.flatnonzero(np.isin(who, people[order[:fit]]))
+
+
 def draw_pairs(labels: Sequence[int], sources: Sequence[str], most: int, seed: int, faces: int = 2000) -> DrawnPairs:
     """Draws pairs, as many genuine as impostor ones, in mixed order.
 
-    Of a set with more than `faces` faces, whole people are drawn until the next would be too many (two at least). A
-    face is in no pair with itself, nor with a copy of the same photo.
+    Of a set with more than `faces` faces, people are drawn as `draw_people` does. A face is in no pair with itself, nor
+    with a copy of the same photo.
 
     Args:
         labels: (N,) who each face shows.
@@ -42,7 +52,7 @@ def draw_pairs(labels: Sequence[int], sources: Sequence[str], most: int, seed: i
     """
     who = np.asarray(labels)
     rng = np.random.default_rng(seed)
-    kept = _whole_people(who, faces, rng)
+    kept = draw_people(who, faces, rng)
     photo = np.unique(np.asarray(sources)[kept], return_inverse=True)[1]
     genuine, impostors = _genuine(who[kept], photo), _count_impostors(who[kept])
     half = min(most // 2, len(genuine), impostors)
@@ -53,13 +63,6 @@ def draw_pairs(labels: Sequence[int], sources: Sequence[str], most: int, seed: i
     order = rng.permutation(len(pairs))
     same = np.arange(len(pairs)) < half
     return DrawnPairs(kept[pairs[order, 0]], kept[pairs[order, 1]], same[order])
-
-
-def _whole_people(who: NDArray[np.int64], faces: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    people, counts = np.unique(who, return_counts=True)
-    order = rng.permutation(len(people))
-    fit = max(2, int(np.searchsorted(np.cumsum(counts[order]), faces, side="right")))
-    return np.flatnonzero(np.isin(who, people[order[:fit]]))
 
 
 def _genuine(who: NDArray[np.int64], photo: NDArray[np.int64]) -> NDArray[np.int64]:
