@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from faceline_core.data.faces import batches, decode_face, read_face
+from faceline_core.data.faces import decode_face, read_face
 from faceline_core.data.masks import decode_mask
 from faceline_core.data.split import read_split
 from faceline_core.errors import FacelineError
@@ -57,14 +57,8 @@ def test_a_split_that_is_not_there_or_empty_names_the_next_step(processed):
         read_split(processed, "test")
 
 
-def test_faces_are_rgb_and_channels_last_in_memory(processed):
+def test_faces_are_rgb(processed):
     assert read_face(processed / "train/a/1.png", 32)[0, 0].tolist() == [31, 20, 10]
-    split = read_split(processed, "train")
-    found = list(batches(split.paths, 32, 2))
-    assert [len(batch) for batch in found] == [2, 2, 1]
-    assert found[0].shape == (2, 3, 32, 32)
-    assert found[0].stride()[1] == 1
-    assert found[0][:, :, 0, 0].tolist() == [[30, 20, 10], [31, 20, 10]]
 
 
 def test_a_face_that_does_not_do_is_named(processed):

@@ -2,9 +2,6 @@
 
 import pickle
 import struct
-import subprocess
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -107,15 +104,6 @@ def test_every_form_gives_the_same_faces(write, form, leaves, left_from):
         wanted = [FACES[0]] * 2 if form == "one array twice" else FACES
         assert found.same.tolist() == SAME[: len(wanted) // 2]
         assert all((found.face(index) == picture).all() for index, picture in enumerate(wanted))
-
-
-def test_batches_are_all_faces_in_order_and_keep_pairs_together(write):
-    found = open_verification_set(write(FORMS["lists, protocol 4"]), SIZE)
-    for size, counts in ((3, [2, 2, 2, 2]), (6, [6, 2]), (64, [8])):
-        batches = list(found.batches(size))
-        assert [len(batch) for batch in batches] == counts
-        assert batches[0].stride()[1] == 1
-        assert (np.concatenate(batches).transpose(0, 2, 3, 1) == FACES).all()
 
 
 def test_faces_of_another_size_are_resized(write):
@@ -290,31 +278,3 @@ def test_only_what_is_needed_can_be_named():
         *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
         *(f"numpy.{core}.numeric._frombuffer" for core in ("core", "_core")),
     }
-
-
-MEASURE = """
-import sys
-from pathlib import Path
-from faceline_core.data.verification_set import open_verification_set
-def kilobytes(name):
-    return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0])
-Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far, which the starting process left
-before = kilobytes("VmRSS")
-faces = open_verification_set(Path(sys.argv[1]), 112)
-count = sum(len(batch) for batch in faces.batches(64))
-print(count, kilobytes("VmHWM") - before)
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux to tell the peak of memory")
-def test_twelve_thousand_faces_are_not_in_memory_at_once(tmp_path):
-    """60 MB, of 5 kB each as in the published sets, in the form that takes most to read. As floats they were 1.8 GB."""
-    jpeg = encoded(face(0, 112), ".jpg")
-    rng = np.random.default_rng(0)
-    pictures = [jpeg + rng.bytes(5000 - len(jpeg)) for _ in range(12_000)]  # what follows a JPEG is passed over
-    write_verification_set(tmp_path / "set.bin", pictures, [True, False] * 3000)
-    command = [sys.executable, "-c", MEASURE, str(tmp_path / "set.bin")]
-    output = subprocess.run(command, check=True, capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)})
-    count, kilobytes = map(int, output.stdout.split())
-    assert count == 12_000
-    assert kilobytes < 40_000

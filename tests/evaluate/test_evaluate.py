@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import classification_report
 
 import faceline_evaluate
-from faceline_core.data.faces import read_faces
+from faceline_core.data.faces import read_face
 from faceline_core.data.split import read_split
 from faceline_core.errors import FacelineError
 from faceline_core.models.checkpoint import load_recogniser, save_checkpoint
@@ -32,7 +32,7 @@ def measured(tmp_path_factory, write_processed, parameters_with):
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
     with torch.no_grad():
-        recogniser(torch.from_numpy(read_faces(split.paths, 32)).permute(0, 3, 1, 2))
+        recogniser(torch.from_numpy(np.stack([read_face(path, 32) for path in split.paths])).permute(0, 3, 1, 2))
     artifacts = root / "artifacts"
     trained = {"epoch": 1, "monitor": "val_acc", "best": 0.5, "data_sha256": "x"}
     save_checkpoint(artifacts / "checkpoints/best_model.pth", recogniser, **trained)
@@ -46,7 +46,7 @@ def scores_slow(processed, artifacts, name):
     recogniser, _ = load_recogniser(artifacts / "checkpoints/best_model.pth")
     split = read_split(processed, name)
     with torch.no_grad():
-        images = torch.from_numpy(read_faces(split.paths, 32)).permute(0, 3, 1, 2)
+        images = torch.from_numpy(np.stack([read_face(path, 32) for path in split.paths])).permute(0, 3, 1, 2)
         embeddings = torch.nn.functional.normalize(recogniser.features(images)).numpy()
     pairs = [(i, j) for i in range(len(embeddings)) for j in range(i)]
     scores = np.array([embeddings[i] @ embeddings[j] for i, j in pairs])

@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from faceline_core.data.faces import read_faces
+from faceline_core.data.faces import read_face
 from faceline_core.data.split import read_split
 from faceline_core.faces import read_photo
 from faceline_core.models.checkpoint import save_checkpoint
@@ -49,7 +49,8 @@ def write_recogniser(path, train, weights):
     recogniser.backbone.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     with torch.no_grad():
         recogniser.head.weight.normal_()
-        unit, _ = recogniser.embed(torch.from_numpy(read_faces(split.paths, SIZE)).permute(0, 3, 1, 2))
+        faces = np.stack([read_face(path, SIZE) for path in split.paths])
+        unit, _ = recogniser.embed(torch.from_numpy(faces).permute(0, 3, 1, 2))
     assert split.labels == list(range(PEOPLE))
     save_checkpoint(path, recogniser, person_embeddings=unit, **TRAINED)
 

@@ -1,5 +1,10 @@
 """`.bin` sets that a run is measured on after each epoch."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -54,3 +59,37 @@ def test_a_set_that_is_none_ends_the_run_at_once(run, tmp_path):
     ):
         run(**NETWORK, validation__benchmarks=str(tmp_path / "benchmarks"))
     assert not (tmp_path / "artifacts").exists()
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+from faceline_core.models.recogniser import Parts, Recogniser
+from faceline_core.parameters.metric import Validation
+from faceline_train.verifying import Verifying
+def kilobytes(name):
+    return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0])
+recogniser = Recogniser("timm/test_efficientnet.r160_in1k", 64, ["a", "b"], parts=Parts(matcher=True)).eval()
+Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+before = kilobytes("VmRSS")
+verifying = Verifying(None, Validation(split="val", max_pairs=2, benchmarks=sys.argv[1], flip=False), 0, 64)
+figures = verifying.figures(recogniser)
+print(len(verifying.sets["set"]), figures["set_acc"], kilobytes("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux to tell the peak of memory")
+def test_twelve_thousand_faces_are_not_in_memory_at_once(tmp_path):
+    """60 MB, of 5 kB each as in the published sets, in the form that takes most to read, on the way of a run with a
+    matcher. Of 64 px, they would be 147 MB as arrays and 590 MB as floats."""
+    rng = np.random.default_rng(0)
+    face = cv2.resize(rng.integers(0, 256, (4, 4, 3), np.uint8), (64, 64))
+    jpeg = cv2.imencode(".jpg", face)[1].tobytes()
+    pictures = [jpeg + rng.bytes(5000 - len(jpeg)) for _ in range(12_000)]  # what follows a JPEG is passed over
+    write_verification_set(tmp_path / "set.bin", pictures, [True, False] * 3000)
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", MEASURE, str(tmp_path)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    pairs, accuracy, kilobytes = map(float, output.stdout.split())
+    assert (pairs, accuracy) == (6000, 0.5)
+    assert kilobytes < 100_000, "200 MB above the loaded model are allowed"

@@ -3,6 +3,7 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -116,7 +117,7 @@ def test_metrics_are_those_of_the_list_and_right(run, rows_of, processed, settin
     """Against scikit-learn, on what the checkpoint says of the validation faces."""
     from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
-    from faceline_core.data.faces import read_faces
+    from faceline_core.data.faces import read_face
     from faceline_core.data.split import read_split
     from faceline_core.models.checkpoint import load_recogniser
 
@@ -126,7 +127,8 @@ def test_metrics_are_those_of_the_list_and_right(run, rows_of, processed, settin
     recogniser, _ = load_recogniser(artifacts / "checkpoints/best_model.pth")
     split = read_split(processed, "val")
     with torch.no_grad():
-        logits = recogniser(torch.from_numpy(read_faces(split.paths, 32)).permute(0, 3, 1, 2))
+        faces = np.stack([read_face(path, 32) for path in split.paths])
+        logits = recogniser(torch.from_numpy(faces).permute(0, 3, 1, 2))
     predicted = logits.argmax(1)
     precision, recall, f1, _ = precision_recall_fscore_support(
         split.labels, predicted, average="macro", zero_division=0

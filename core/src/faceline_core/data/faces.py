@@ -1,13 +1,10 @@
 """Aligned faces from disk into arrays."""
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from faceline_core.data.decoding import decoded
 from faceline_core.errors import FacelineError
@@ -42,17 +39,3 @@ def decode_face(data: bytes, size: int, name: str, preprocessed: bool) -> NDArra
 def read_face(path: Path, size: int, preprocessed: bool = True) -> NDArray[np.uint8]:
     """An aligned face from a file, as `decode_face` gives it."""
     return decode_face(path.read_bytes(), size, str(path), preprocessed)
-
-
-def read_faces(paths: Sequence[Path], size: int) -> NDArray[np.uint8]:
-    """Aligned faces (N, size, size, 3), uint8 RGB in [0, 255]."""
-    faces = np.empty((len(paths), size, size, 3), np.uint8)
-    for index, path in enumerate(paths):
-        faces[index] = read_face(path, size)
-    return faces
-
-
-def batches(paths: Sequence[Path], size: int, batch_size: int) -> Iterator[Tensor]:
-    """Faces batch after batch, for inference: (N, 3, size, size) uint8 RGB in [0, 255], channels last in memory."""
-    for start in range(0, len(paths), batch_size):
-        yield torch.from_numpy(read_faces(paths[start : start + batch_size], size)).permute(0, 3, 1, 2)

@@ -7,15 +7,13 @@ Source: the sets of insightface, and its evaluation code's reading of them.
 """
 
 import pickle
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from faceline_core.data.decoding import decoded
 from faceline_core.data.plain_unpickling import read_plain
@@ -64,17 +62,6 @@ class VerificationSet:
         how = cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR
         resized: NDArray[np.uint8] = cv2.resize(face, (self.img_size, self.img_size), interpolation=how)  # type: ignore[assignment]
         return resized
-
-    def batches(self, batch_size: int) -> Iterator[Tensor]:
-        """All 2N faces in their order, for inference: (B, 3, S, S) uint8 RGB in [0, 255], channels last in memory.
-
-        Args:
-            batch_size: faces, at least 2; of an odd number one less, so that a pair's faces come together.
-        """
-        step = batch_size // 2 * 2
-        for start in range(0, 2 * len(self), step):
-            faces = [self.face(index) for index in range(start, min(start + step, 2 * len(self)))]
-            yield torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2)
 
     def _decoded(self, index: int) -> NDArray[np.uint8]:
         kept = self._pictures[index]
