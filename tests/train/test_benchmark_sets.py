@@ -15,20 +15,24 @@ from faceline_core.models.checkpoint import load_recogniser
 from faceline_core.verification.folds import fold_accuracy, fold_accuracy_of_scores
 
 NETWORK = {"model_name": "ir_18", "loss_weights__local": 1.0, "epochs": 2}
-PAIRS = [(a, b) for a in range(8) for b in range(a + 1, 8)][:20]
+PAIRS = [(a, b) for a in range(12) for b in range(a + 1, 12)]
 
 
 @pytest.fixture
 def sets(tmp_path, processed):
-    """`small.bin`, of faces of people held back, 32 px, and `large.bin`, the same at 64 px."""
-    files = sorted((processed / "unseen_val").glob("*/*.jpg"))[::3][:8]
+    """`small.bin`, of faces of people held back, 32 px, half drowned in noise, and `large.bin`, the same at 64 px."""
+    files = sorted((processed / "unseen_val").glob("*/*.jpg"))[::2][:12]
+    noise = np.random.default_rng(0).integers(0, 256, (len(files), 32, 32, 3))
+    small = [
+        (0.4 * cv2.imread(str(file)) + 0.6 * grey).astype(np.uint8) for file, grey in zip(files, noise, strict=True)
+    ]
     folder = tmp_path / "benchmarks"
     for name, size in (("small", 32), ("large", 64)):
-        faces = [cv2.resize(cv2.imread(str(file)), (size, size), interpolation=cv2.INTER_NEAREST) for file in files]
+        faces = [cv2.resize(face, (size, size), interpolation=cv2.INTER_NEAREST) for face in small]
         pictures = [cv2.imencode(".png", faces[place])[1].tobytes() for pair in PAIRS for place in pair]
         same = [files[a].parent == files[b].parent for a, b in PAIRS]
         write_verification_set(folder / f"{name}.bin", pictures, same)
-    images = np.stack([cv2.imread(str(file))[..., ::-1] for file in files])
+    images = np.stack(small)[..., ::-1].copy()
     return folder, torch.from_numpy(images).permute(0, 3, 1, 2), np.array(same)
 
 
@@ -39,16 +43,21 @@ def test_sets_are_logged_and_those_of_another_size_told_once(run, sets, rows_of,
     assert output.count("warning: ") == 1
     assert f"warning: {folder}/large.bin holds faces of 64 px, which are resized to 32 (img_size)" in output
     row = rows_of(artifacts)[-1]
-    recogniser, _ = load_recogniser(artifacts / "checkpoints/final_model.pth")
+    recogniser, content = load_recogniser(artifacts / "checkpoints/final_model.pth")
     a, b = np.array(PAIRS).T
     with torch.no_grad():
         seen = recogniser.see(images)
+        cosines = (seen.unit[a] * seen.unit[b]).sum(1).numpy()
         distances = (seen.unit[a] - seen.unit[b]).square().sum(1).numpy()
         local = recogniser.matcher.pairs(seen.maps[a], seen.maps[b]).numpy()
+    spread = content["score_statistics"]
+    combined = spread["embedding_weight"] * (cosines - spread["embedding_mean"]) / spread["embedding_std"]
+    combined += spread["local_weight"] * (local - spread["local_mean"]) / spread["local_std"]
+    assert len({fold_accuracy_of_scores(scores, same).mean for scores in (cosines, local, combined)}) == 3
     for name in ("small", "large"):  # the larger faces are the small ones, each pixel four times
         assert row[f"{name}_embedding_acc"] == pytest.approx(fold_accuracy(distances, same).mean)
         assert row[f"{name}_local_acc"] == pytest.approx(fold_accuracy_of_scores(local, same).mean)
-        assert 0 < row[f"{name}_acc"] <= 1
+        assert row[f"{name}_acc"] == pytest.approx(fold_accuracy_of_scores(combined, same).mean)
 
 
 def test_a_set_that_is_none_ends_the_run_at_once(run, tmp_path):
