@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import KFold
 
-from faceline_core.verification.folds import best_accuracy, fold_accuracy, fold_accuracy_of_scores
+from faceline_core.verification.folds import FoldAccuracy, best_accuracy, fold_accuracy, fold_accuracy_of_scores
 
 
 def slow_fold_accuracy(distances, same, folds):
@@ -81,6 +81,11 @@ def test_equally_good_thresholds_give_the_highest_and_nobody_is_a_choice():
     assert best_accuracy([3.0, 2.0, 2.0, 1.0], [True, False, True, False]) == (0.75, 3.0)
     assert best_accuracy([3.0, 2.0], [False, False]) == (1.0, np.nextafter(3.0, 4.0))
     assert best_accuracy(np.float32([3, 2]), [True, True]) == (1.0, 2.0)
+
+
+def test_one_line_has_all_four():
+    found = FoldAccuracy(0.98765, 0.0123, 0.99, 1.4321987)
+    assert found.described() == "0.9877 +- 0.0123, at the best threshold (1.432) 0.9900"
 
 
 def test_what_cannot_be_measured():

@@ -1,6 +1,7 @@
 """`.bin` sets that a run is measured on after each epoch."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ import torch
 from faceline_core.data.verification_set import write_verification_set
 from faceline_core.models.checkpoint import load_recogniser
 from faceline_core.verification.folds import fold_accuracy, fold_accuracy_of_scores
+from faceline_train.validating import validate
 
+FINAL = "checkpoints/final_model.pth"
 NETWORK = {"model_name": "ir_18", "loss_weights__local": 1.0, "epochs": 2}
 PAIRS = [(a, b) for a in range(12) for b in range(a + 1, 12)]
 
@@ -36,14 +39,15 @@ def sets(tmp_path, processed):
     return folder, torch.from_numpy(images).permute(0, 3, 1, 2), np.array(same)
 
 
-def test_sets_are_logged_and_those_of_another_size_told_once(run, sets, rows_of, capsys):
+def test_sets_are_logged_and_those_of_another_size_told_once(run, sets, rows_of, processed, settings, capsys):
     folder, images, same = sets
-    artifacts = run(**NETWORK, validation__benchmarks=str(folder))
+    changes = NETWORK | {"validation__benchmarks": str(folder)}
+    artifacts = run(**changes)
     output = capsys.readouterr().out
     assert output.count("warning: ") == 1
     assert f"warning: {folder}/large.bin holds faces of 64 px, which are resized to 32 (img_size)" in output
     row = rows_of(artifacts)[-1]
-    recogniser, content = load_recogniser(artifacts / "checkpoints/final_model.pth")
+    recogniser, content = load_recogniser(artifacts / FINAL)
     a, b = np.array(PAIRS).T
     with torch.no_grad():
         seen = recogniser.see(images)
@@ -58,6 +62,23 @@ def test_sets_are_logged_and_those_of_another_size_told_once(run, sets, rows_of,
         assert row[f"{name}_embedding_acc"] == pytest.approx(fold_accuracy(distances, same).mean)
         assert row[f"{name}_local_acc"] == pytest.approx(fold_accuracy_of_scores(local, same).mean)
         assert row[f"{name}_acc"] == pytest.approx(fold_accuracy_of_scores(combined, same).mean)
+    figures = validate(settings(dataset__path=str(processed), **changes), artifacts / FINAL, artifacts)
+    lines = re.findall(
+        r"\[train\] (\w+) over 10 folds: (\S+) \+- (\S+), at the best threshold \((\S+)\) (\S+)\n",
+        capsys.readouterr().out,
+    )
+    printed = {name: [float(number) for number in numbers] for name, *numbers in lines}
+    for name in ("small", "large"):
+        for which, found in {
+            "embedding_acc": fold_accuracy(distances, same),
+            "local_acc": fold_accuracy_of_scores(local, same),
+            "acc": fold_accuracy_of_scores(combined, same),
+        }.items():
+            assert figures[f"{name}_{which}"] == pytest.approx(found.mean)
+            assert printed[f"{name}_{which}"] == pytest.approx(
+                [found.mean, found.std, found.best_threshold, found.best], abs=6e-4
+            )
+    assert len(printed) == 6
 
 
 def test_a_set_that_is_none_ends_the_run_at_once(run, tmp_path):

@@ -8,6 +8,7 @@ from faceline_core.models.checkpoint import load_recogniser
 from faceline_core.parameters import StageParameters
 from faceline_core.stage.progress import say
 from faceline_core.training.trainer import build_trainer
+from faceline_core.verification.folds import FOLDS
 from faceline_train.augmentation import Augmentation
 from faceline_train.classifier import Classifier
 from faceline_train.feeding import Feeding
@@ -25,7 +26,7 @@ def validate(parameters: StageParameters, checkpoint: Path, artifacts: Path = Pa
         artifacts: its `.scratch` keeps decoded faces.
 
     Returns:
-        val_loss and the metrics that `logging.metrics` lists.
+        val_loss, the metrics that `logging.metrics` lists, and what `Verifying.figures` holds.
 
     Raises:
         FacelineError: where the checkpoint is missing, or of faces of another size than img_size.
@@ -48,6 +49,9 @@ def validate(parameters: StageParameters, checkpoint: Path, artifacts: Path = Pa
     verifying = open_verifying(parameters, faces[1], matcher=recogniser.matcher is not None)
     classifier = Classifier(recogniser, parameters, verifying=verifying)
     (figures,) = trainer.validate(classifier, datamodule=feeding, verbose=False)
-    found = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+    over_folds = {} if verifying is None else verifying.over_folds
+    found = ", ".join(f"{name} {value:.4f}" for name, value in figures.items() if name not in over_folds)
     say("train", f"{len(faces[1])} validation faces: {found}")
+    for name, accuracy in over_folds.items():
+        say("train", f"{name} over {FOLDS} folds: {accuracy.described()}")
     return dict(figures)

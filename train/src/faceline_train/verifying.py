@@ -17,7 +17,7 @@ from faceline_core.parameters.metric import Validation
 from faceline_core.stage.progress import say
 from faceline_core.verification.combining import ScoreStatistics, statistics_of
 from faceline_core.verification.drawn_pairs import DrawnPairs, draw_pairs
-from faceline_core.verification.folds import FOLDS, best_accuracy, fold_accuracy, fold_accuracy_of_scores
+from faceline_core.verification.folds import FOLDS, FoldAccuracy, best_accuracy, fold_accuracy, fold_accuracy_of_scores
 
 _HELD = 2000
 """Faces of people held back that are in memory at once, which is all of them."""
@@ -35,6 +35,9 @@ class Verifying:
         seed: of the pairs that are drawn.
         img_size: side of the faces in px.
 
+    Attributes:
+        over_folds: what `figures` last found of `.bin` sets, of which it gives the means.
+
     Raises:
         FacelineError: where the faces give no genuine or no impostor pair, or a `.bin` cannot be read.
     """
@@ -45,6 +48,7 @@ class Verifying:
         self.sets: dict[str, VerificationSet] = {
             path.stem: open_verification_set(path, img_size) for path in sorted(Path(settings.benchmarks).glob("*.bin"))
         }
+        self.over_folds: dict[str, FoldAccuracy] = {}
         for name, found in self.sets.items():
             _check_set(name, found)
             if found.found_size != img_size:
@@ -64,28 +68,27 @@ class Verifying:
         each `.bin` set; those of `val` at the best threshold, those of a set over 10 folds. Before the matcher is
         trained (local.start_epoch) `val_acc` is that of the embedding: by it the best epoch is chosen."""
         found: dict[str, float] = {}
+        self.over_folds = {}
         scores = self._scores(recogniser, _score_together)
         statistics = self._statistics(scores)
         if self.settings.split == "unseen_val":
             assert scores is not None
             assert self.pairs is not None
-            same = self.pairs.same
-            found |= _accuracies("val", scores, statistics, lambda those: best_accuracy(those, same)[0])
-        for name, pairs in self.sets.items():
+            by_name = _named("val", scores, statistics)
+            found |= {name: best_accuracy(values, self.pairs.same)[0] for name, values in by_name.items()}
+        for which, pairs in self.sets.items():
             places = 2 * np.arange(len(pairs))
             those = _score_together(recogniser, pairs.face, places, places + 1, _HELD_OF_SET, self.settings.flip)
-            same = pairs.same
-            found |= _accuracies(
-                name, those, statistics, lambda scores, same=same: fold_accuracy_of_scores(scores, same).mean
-            )
+            by_name = _named(which, those, statistics)
+            accuracies = {name: fold_accuracy_of_scores(values, pairs.same) for name, values in by_name.items()}
             distances = 2 - 2 * those.embedding.astype(np.float64)  # squared, of unit embeddings
-            found[f"{name}_embedding_acc"] = fold_accuracy(distances, same).mean
-            if statistics is None:
-                found[f"{name}_acc"] = found[f"{name}_embedding_acc"]
-        if not matcher_trained:
-            measured = ["val"] * (self.settings.split == "unseen_val") + list(self.sets)
-            found |= {f"{which}_acc": found[f"{which}_embedding_acc"] for which in measured}
-        return found
+            accuracies[f"{which}_embedding_acc"] = fold_accuracy(distances, pairs.same)
+            if statistics is None or not matcher_trained:
+                accuracies[f"{which}_acc"] = accuracies[f"{which}_embedding_acc"]
+            self.over_folds |= accuracies
+        if not matcher_trained and self.settings.split == "unseen_val":
+            found["val_acc"] = found["val_embedding_acc"]
+        return found | {name: accuracy.mean for name, accuracy in self.over_folds.items()}
 
     def statistics(self, recogniser: Recogniser) -> ScoreStatistics | None:
         """What makes a recogniser's two scores one; None without a matcher. Of several processes one may ask alone."""
@@ -129,21 +132,12 @@ def _names(which: str, matcher: bool) -> list[str]:
     return [f"{which}_acc", f"{which}_embedding_acc", *([f"{which}_local_acc"] if matcher else [])]
 
 
-def _accuracies(
-    which: str,
-    scores: PairScores,
-    statistics: ScoreStatistics | None,
-    accuracy: Callable[[NDArray[np.floating]], float],
-) -> dict[str, float]:
-    embedding = accuracy(scores.embedding)
+def _named(which: str, scores: PairScores, statistics: ScoreStatistics | None) -> dict[str, NDArray[np.floating]]:
+    """Scores by the name of the figure that is made of them."""
     if scores.local is None or statistics is None:
-        return {f"{which}_acc": embedding, f"{which}_embedding_acc": embedding}
-    combined = accuracy(statistics.combined(scores.embedding, scores.local))
-    return {
-        f"{which}_acc": combined,
-        f"{which}_embedding_acc": embedding,
-        f"{which}_local_acc": accuracy(scores.local),
-    }
+        return {f"{which}_acc": scores.embedding, f"{which}_embedding_acc": scores.embedding}
+    combined = statistics.combined(scores.embedding, scores.local)
+    return dict(zip(_names(which, matcher=True), (combined, scores.embedding, scores.local), strict=True))
 
 
 def _score_together(

@@ -28,6 +28,10 @@ class FoldAccuracy:
     best_threshold: float
     """That threshold."""
 
+    def described(self) -> str:
+        """For one line of a report."""
+        return f"{self.mean:.4f} +- {self.std:.4f}, at the best threshold ({self.best_threshold:.4g}) {self.best:.4f}"
+
 
 def fold_accuracy(distances: ArrayLike, same: ArrayLike, folds: int = FOLDS) -> FoldAccuracy:
     """k-fold accuracy as LFW does it, from squared distances of unit embeddings.
