@@ -52,7 +52,7 @@ def open_folder(path: Path, split: str, img_size: int, people: list[str] | None)
 
     Args:
         path: the folder that preprocess wrote.
-        split: train or val.
+        split: train, val or unseen_val.
         img_size: side of the faces in px.
         people: take these only, in this order; None takes those found.
     """
