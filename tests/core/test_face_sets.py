@@ -1,22 +1,15 @@
-"""The faces that training opens: folders, RecordIO, tables, data sets of others; holding out."""
+"""The faces that training opens: folders, RecordIO, tables, holding out."""
 
-import dataclasses
 import pickle
-import re
-from importlib.metadata import EntryPoint, EntryPoints
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
-from faceline_core.data import plugin
-from faceline_core.data.face_set import open_faces
 from faceline_core.data.holdout import held_out
 from faceline_core.data.packing import PackedFace, pack_split
 from faceline_core.data.recordio import write_records
 from faceline_core.errors import FacelineError
-from faceline_core.parameters.training import Dataset
 
 SIZE = 32
 
@@ -27,26 +20,6 @@ def picture(grey, size=SIZE):
 
 def png(grey, size=SIZE):
     return cv2.imencode(".png", picture(grey, size))[1].tobytes()
-
-
-def opened(path, name, classes=None, holdout=0.0, seed=1, size=SIZE, min_images=1):
-    settings = Dataset(
-        format=name,
-        path=str(path),
-        holdout=holdout,
-        min_images=min_images,
-        sampler="shuffle",
-        instances_per_identity=4,
-        cache="none",
-        num_workers=0,
-        prefetch=2,
-    )
-    return open_faces(settings, size, classes, seed)
-
-
-def contents(faces):
-    """(person, grey level) of each face."""
-    return [(faces.classes[label], int(faces.face(i)[0, 0, 0])) for i, label in enumerate(faces.labels)]
 
 
 @pytest.fixture
@@ -74,7 +47,7 @@ def sets(tmp_path, people):
 
 
 @pytest.mark.parametrize("name", ["folder", "recordio", "csv"])
-def test_every_format_gives_the_same_faces(sets, people, name):
+def test_every_format_gives_the_same_faces(sets, people, name, opened, contents):
     train, val = opened(sets / name, name)
     assert train.classes == val.classes == (["7", "8", "10"] if name == "recordio" else ["10", "7", "8"])
     assert sorted(contents(train)) == sorted((person, g) for person, greys in people[0].items() for g in greys)
@@ -94,7 +67,7 @@ def test_every_format_gives_the_same_faces(sets, people, name):
 
 
 @pytest.mark.parametrize("name", ["folder", "recordio", "csv"])
-def test_a_list_of_people_restricts_and_orders(sets, name):
+def test_a_list_of_people_restricts_and_orders(sets, name, opened, contents):
     train, val = opened(sets / name, name, classes=["7", "10"])
     assert train.classes == val.classes == ["7", "10"]
     assert sorted(contents(train)) == [("10", 10), ("10", 11), ("10", 12), ("7", 70), ("7", 71)]
@@ -107,7 +80,7 @@ def test_a_list_of_people_restricts_and_orders(sets, name):
 
 
 @pytest.mark.parametrize("name", ["folder", "recordio", "csv"])
-def test_people_with_few_faces_are_left_out(sets, name):
+def test_people_with_few_faces_are_left_out(sets, name, opened, contents):
     """10 has three faces to train on and one to validate on, 7 two and one, 8 one."""
     train, val = opened(sets / name, name, min_images=2)
     assert train.classes == val.classes == (["7", "10"] if name == "recordio" else ["10", "7"])
@@ -131,7 +104,7 @@ def test_people_with_few_faces_are_left_out(sets, name):
 
 
 @pytest.mark.parametrize("name", ["folder", "recordio", "csv"])
-def test_the_hash_follows_the_faces(sets, name):
+def test_the_hash_follows_the_faces(sets, name, opened):
     first = opened(sets / name, name)[0].sha256()
     assert opened(sets / name, name)[0].sha256() == first
     (sets / "folder/train/8/80.png").write_bytes(png(81))
@@ -140,7 +113,7 @@ def test_the_hash_follows_the_faces(sets, name):
 
 
 @pytest.mark.parametrize("name", ["folder", "recordio", "csv"])
-def test_a_wrong_size_or_a_broken_picture_is_named_at_once(sets, name):
+def test_a_wrong_size_or_a_broken_picture_is_named_at_once(sets, name, opened):
     with pytest.raises(FacelineError, match=r"(10\.png|record key 1) is 32 x 32 px, expected 64 x 64"):
         opened(sets / name, name, size=64)
     (sets / "folder/train/10/10.png").write_bytes(b"no picture")
@@ -149,7 +122,7 @@ def test_a_wrong_size_or_a_broken_picture_is_named_at_once(sets, name):
         opened(sets / name, name)
 
 
-def test_people_held_back_are_named(sets):
+def test_people_held_back_are_named(sets, opened):
     (sets / "folder/unseen/them [1]").mkdir(parents=True)
     with pytest.raises(FacelineError, match=r"no faces of them \[1\] \(them \[1\]: held back as unseen\), whom"):
         opened(sets / "folder", "folder", classes=["7", "them [1]"])
@@ -158,7 +131,7 @@ def test_people_held_back_are_named(sets):
         opened(sets / "folder", "folder")
 
 
-def test_records_that_preprocess_wrote_are_known_as_such(tmp_path, sets):
+def test_records_that_preprocess_wrote_are_known_as_such(tmp_path, sets, opened):
     """By their names; of records of others nobody can run preprocess again."""
     for split, people in (("train", "ab"), ("unseen_val", "c"), ("unseen", "d")):
         faces = [PackedFace(f"{who}/{i}.png", sets / f"folder/train/10/{10 + i}.png") for who in people for i in (0, 1)]
@@ -177,7 +150,7 @@ def test_records_that_preprocess_wrote_are_known_as_such(tmp_path, sets):
         opened(tmp_path / "packed", "recordio")
 
 
-def test_records_by_a_list_of_keys(sets):
+def test_records_by_a_list_of_keys(sets, opened, contents):
     keys = sets / "recordio/train.txt"
     keys.write_text("5\n1\n4\n\n2\n")
     train, _ = opened(sets / "recordio", "recordio")
@@ -198,7 +171,7 @@ def test_records_by_a_list_of_keys(sets):
             opened(sets / "recordio", "recordio")
 
 
-def test_faults_of_a_table_name_the_line(sets):
+def test_faults_of_a_table_name_the_line(sets, opened, contents):
     table = sets / "csv/train.csv"
     files = [f"../folder/train/10/{grey}.png" for grey in (10, 11)]
     for text, what in (
@@ -226,7 +199,7 @@ def test_faults_of_a_table_name_the_line(sets):
     assert contents(opened(sets / "csv", "csv")[0]) == [("a", 80), ("b", 10)]
 
 
-def test_what_is_not_there(sets, tmp_path):
+def test_what_is_not_there(sets, tmp_path, opened):
     for name, file in (("recordio", r"train\.rec"), ("csv", r"train\.csv")):
         with pytest.raises(FacelineError, match=rf"none/{file} is not there\. dataset\.format: {name} looks for it"):
             opened(tmp_path / "none", name)
@@ -239,7 +212,7 @@ def test_what_is_not_there(sets, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["folder", "recordio", "csv"])
-def test_without_val_faces_are_held_out(sets, name):
+def test_without_val_faces_are_held_out(sets, name, opened, contents):
     with pytest.raises(FacelineError, match=r"dataset\.holdout: 0\.3, but there is .*val\S* to validate on"):
         opened(sets / name, name, holdout=0.3)
     for file in ("folder/val/10", "folder/val/7", "folder/val/99", "recordio/val.rec", "csv/val.csv"):
@@ -256,7 +229,7 @@ def test_without_val_faces_are_held_out(sets, name):
     assert train.sha256() != val.sha256()
 
 
-def test_val_of_other_people_does_not_do(sets):
+def test_val_of_other_people_does_not_do(sets, opened):
     (sets / "csv/val.csv").write_text("path,label\n../folder/val/99/200.png,99\n")
     with pytest.raises(FacelineError, match=r"val\.csv has no faces of the 3 people to train on"):
         opened(sets / "csv", "csv")
@@ -280,105 +253,3 @@ def test_a_holdout_keeps_copies_of_a_photo_together():
     few = held_out("abcde", labels[:300], sources[:300], 0.2, seed=3)
     both = {sources[i] for i in few} & {sources[i] for i in held_out("abcde", labels, sources, 0.2, seed=3)}
     assert len(both) > 0.8 * len({sources[i] for i in few}), "photos that come in anew change little"
-
-
-@dataclasses.dataclass
-class Drawn:
-    """A data set as others may write it."""
-
-    classes: object = ("ann", "bob")
-    labels: object = dataclasses.field(default_factory=lambda: np.array([0, 0, 1, 1]))
-    made: object = dataclasses.field(default_factory=lambda: picture(9))
-    count: int = 4
-
-    def __len__(self):
-        return self.count
-
-    def face(self, index):
-        return self.made if index == 0 else picture(index)
-
-    def describe(self, index):
-        return f"drawn {index}"
-
-
-@pytest.fixture
-def install(monkeypatch):
-    """Offers a factory as the data set `drawn`."""
-
-    def install(factory):
-        entry = EntryPoint("drawn", "somewhere:factory", plugin.GROUP)
-        monkeypatch.setattr(EntryPoint, "load", lambda _: factory)
-        monkeypatch.setattr(plugin, "entry_points", lambda **by: EntryPoints([entry]).select(**by))
-
-    return install
-
-
-def test_a_data_set_of_ones_own(install, tmp_path):
-    asked = []
-
-    def factory(path, split, img_size):
-        asked.append((path, split, img_size))
-        return Drawn() if split == "train" else None
-
-    install(factory)
-    train, val = opened(tmp_path, "drawn", holdout=0.5)
-    assert asked == [(tmp_path, "train", SIZE), (tmp_path, "val", SIZE)]
-    assert sorted(contents(train) + contents(val)) == [("ann", 1), ("ann", 9), ("bob", 2), ("bob", 3)]
-    assert train.describe(0).startswith("drawn ")
-    whole = plugin.open_plugin("drawn", tmp_path, "train", SIZE)
-    assert whole.sha256() == plugin.open_plugin("drawn", tmp_path, "train", SIZE).sha256()
-    install(lambda *_: Drawn(made=picture(8)))
-    assert plugin.open_plugin("drawn", tmp_path, "train", SIZE).sha256() != whole.sha256()
-    train, _ = opened(tmp_path, "drawn", classes=["bob", "ann"])
-    assert contents(train) == [("ann", 8), ("ann", 1), ("bob", 2), ("bob", 3)]
-    assert train.classes == ["bob", "ann"]
-    with pytest.raises(FacelineError, match="drawm is unknown; did you mean drawn"):
-        opened(tmp_path, "drawm")
-    install(lambda *_: None)
-    with pytest.raises(FacelineError, match=r"\(drawn, train\) is not there"):
-        opened(tmp_path, "drawn")
-
-
-@pytest.mark.parametrize(
-    ("returned", "fault"),
-    [
-        (SimpleNamespace(classes=["a"]), "SimpleNamespace has no labels, __len__, face, describe"),
-        (Drawn(count=3), "found 4 labels and 3 faces"),
-        (Drawn(labels=[0, 1, 2, 0]), "expected labels from 0 to 1, found 2 at face 2"),
-        (Drawn(labels=[0, 1.0, 1, 0]), "expected labels from 0 to 1, found 1.0 at face 1"),
-        (Drawn(labels=[0, -1, 1, 0]), "found -1 at face 1"),
-        (Drawn(classes=["a", "a"]), "expected classes to be strings, each once"),
-        (Drawn(classes=[0, 1]), "expected classes to be strings, each once"),
-        (Drawn(labels=[], count=0), "it has no faces"),
-        (
-            Drawn(made=picture(0, 64)),
-            "face(0) to be an array (32, 32, 3) of uint8, found (64, 64, 3) of uint8",
-        ),
-        (Drawn(made=picture(0).astype(np.float32)), "found (32, 32, 3) of float32"),
-        (Drawn(made=None), "found NoneType"),
-    ],
-)
-def test_what_a_data_set_returns_is_checked(install, tmp_path, returned, fault):
-    install(lambda *_: returned)
-    with pytest.raises(
-        FacelineError, match=rf"dataset\.format: drawn \(somewhere:factory, train\): .*{re.escape(fault)}"
-    ):
-        opened(tmp_path, "drawn")
-
-
-def test_a_later_face_that_does_not_do_is_named(install, tmp_path):
-    install(lambda *_: Drawn())
-    train, _ = opened(tmp_path, "drawn")
-    train.faces.face = lambda _: picture(0, 64)
-    with pytest.raises(FacelineError, match=r"drawn 2: expected face\(2\) to be an array \(32, 32, 3\)"):
-        train.face(2)
-
-
-def test_a_data_set_that_does_not_load(monkeypatch, tmp_path):
-    entries = [EntryPoint("drawn", f"nowhere_{number}:factory", plugin.GROUP) for number in range(2)]
-    monkeypatch.setattr(plugin, "entry_points", lambda **by: EntryPoints(entries[:1]).select(**by))
-    with pytest.raises(FacelineError, match=r"the entry point nowhere_0:factory does not load \(No module named"):
-        opened(tmp_path, "drawn")
-    monkeypatch.setattr(plugin, "entry_points", lambda **by: EntryPoints(entries).select(**by))
-    with pytest.raises(FacelineError, match="drawn is offered by 2 packages"):
-        opened(tmp_path, "drawn")

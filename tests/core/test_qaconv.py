@@ -8,41 +8,11 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from faceline_core.models.qaconv import QAConv
 
 CHANNELS, HEIGHT, WIDTH = 5, 3, 2
 POSITIONS = HEIGHT * WIDTH
-
-
-def some_matcher(visibility="scaling", **options):
-    """With parameters and running statistics of every kind, float64."""
-    torch.manual_seed(5)
-    matcher = QAConv(CHANNELS, HEIGHT, WIDTH, visibility=visibility, **options).double()
-    for parameter in matcher.parameters():
-        nn.init.uniform_(parameter, 0.3, 1.2)
-    for bn, mean, variance in ((matcher.bn, 0.4, 0.3), (matcher.logit_bn, -1.0, 2.0)):
-        bn.running_mean.fill_(mean), bn.running_var.fill_(variance)
-    return matcher
-
-
-def some_maps(count, seed, channels=CHANNELS, height=HEIGHT, width=WIDTH):
-    maps = torch.randn(count, channels, height, width, generator=torch.Generator().manual_seed(seed)).double()
-    return F.normalize(maps, dim=1)
-
-
-def some_visibility(count, seed):
-    """(count, 1, h, w) in sixteenths, which bfloat16 has too, none 0: ties between matches have no one gradient.
-
-    Of the second face nothing counts as visible, of the third all.
-    """
-    random = torch.Generator().manual_seed(seed)
-    visibility = torch.randint(1, 17, (count, 1, HEIGHT, WIDTH), generator=random).double() / 16
-    visibility[:1, ..., 0], visibility[:1, ..., 1] = 0.75, 0.5
-    visibility[1:2].clamp_(max=0.5)
-    visibility[2:3].clamp_(min=0.5625)
-    return visibility
 
 
 def normalised(bn, values, those, training):
@@ -85,7 +55,9 @@ CASES = [
 @pytest.mark.parametrize("max_bytes", [1, 3000, 1 << 28])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(("visibility", "given"), CASES)
-def test_scores_gradients_and_statistics_are_the_definitions(visibility, given, training, max_bytes):
+def test_scores_gradients_and_statistics_are_the_definitions(
+    visibility, given, training, max_bytes, some_matcher, some_maps, some_visibility
+):
     matcher = some_matcher(visibility, max_bytes=max_bytes).train(training)
     slow_matcher = copy.deepcopy(matcher)
     inputs = [some_maps(4, 1).requires_grad_(), some_maps(5, 2).requires_grad_()]
@@ -107,7 +79,7 @@ def test_scores_gradients_and_statistics_are_the_definitions(visibility, given, 
 
 
 @pytest.mark.parametrize("visibility", ["scaling", "masked"])
-def test_an_image_with_itself_trains_no_statistics(visibility):
+def test_an_image_with_itself_trains_no_statistics(visibility, some_matcher, some_maps, some_visibility):
     """By default the diagonal where both sides are one tensor; as told where the gallery has them elsewhere."""
     matcher, maps, shown = some_matcher(visibility), some_maps(5, 1), some_visibility(5, 2)
     own = torch.zeros(5, 5, dtype=torch.bool)
@@ -127,7 +99,7 @@ def test_an_image_with_itself_trains_no_statistics(visibility):
 
 
 @pytest.mark.parametrize(("visibility", "given"), CASES)
-def test_gradients_are_those_of_the_values(visibility, given):
+def test_gradients_are_those_of_the_values(visibility, given, some_matcher, some_maps, some_visibility):
     matcher = some_matcher(visibility, max_bytes=1)
     shown = [some_visibility(2, 3), some_visibility(3, 4)] if given else []
     learnt = [v.requires_grad_(visibility == "scaling") for v in shown]
@@ -140,7 +112,7 @@ def test_gradients_are_those_of_the_values(visibility, given):
 
 @pytest.mark.parametrize(("visibility", "given"), CASES)
 @pytest.mark.parametrize("count", [1, 3, 70])
-def test_symmetric_and_pairs_are_the_diagonal(visibility, given, count):
+def test_symmetric_and_pairs_are_the_diagonal(visibility, given, count, some_matcher, some_maps, some_visibility):
     matcher = some_matcher(visibility, max_bytes=20_000).eval()
     sides = some_maps(count, 1), some_maps(70, 2)
     shown = (some_visibility(count, 3), some_visibility(70, 4)) if given else (None, None)
@@ -155,7 +127,7 @@ def test_symmetric_and_pairs_are_the_diagonal(visibility, given, count):
     assert scores.std() > 0.01
 
 
-def test_pairs_train_on_their_own_statistics():
+def test_pairs_train_on_their_own_statistics(some_matcher, some_maps):
     matcher = some_matcher().train()
     slow_matcher = copy.deepcopy(matcher)
     a, b = some_maps(6, 1), some_maps(6, 2)
@@ -167,7 +139,7 @@ def test_pairs_train_on_their_own_statistics():
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_face_of_which_nothing_is_visible_gets_the_average_score(training):
+def test_a_face_of_which_nothing_is_visible_gets_the_average_score(training, some_matcher, some_maps, some_visibility):
     matcher = some_matcher("masked").train(training)
     maps, shown = some_maps(4, 1).requires_grad_(), some_visibility(4, 2)
     hidden = torch.zeros(3, 1, HEIGHT, WIDTH).double()
@@ -180,7 +152,7 @@ def test_a_face_of_which_nothing_is_visible_gets_the_average_score(training):
     assert matcher(maps, some_maps(3, 3), shown)[1].tolist() == pytest.approx([average] * 3)  # some_visibility's second
 
 
-def test_masked_ignores_what_is_occluded():
+def test_masked_ignores_what_is_occluded(some_matcher, some_maps, some_visibility):
     """Whatever lies there, NaN included; scaled by 0 it would be a match of 0, above a negative one."""
     matcher, maps, others = some_matcher("masked").eval(), some_maps(3, 1), some_maps(4, 2)
     shown = some_visibility(3, 3)
@@ -195,7 +167,7 @@ def test_masked_ignores_what_is_occluded():
 
 
 @pytest.mark.parametrize("faces", [0, 1])
-def test_a_batch_without_a_pair_leaves_the_running_statistics(faces):
+def test_a_batch_without_a_pair_leaves_the_running_statistics(faces, some_matcher, some_maps):
     matcher = some_matcher().train()
     before = copy.deepcopy(matcher.state_dict())
     maps = some_maps(faces, 1).requires_grad_()
@@ -210,7 +182,7 @@ def test_a_batch_without_a_pair_leaves_the_running_statistics(faces):
     torch.testing.assert_close(matcher.state_dict(), before, rtol=0, atol=0)
 
 
-def test_one_score_is_normalised_by_the_running_statistics():
+def test_one_score_is_normalised_by_the_running_statistics(some_matcher, some_maps):
     matcher, a, b = some_matcher().eval(), some_maps(1, 1), some_maps(1, 2)
     expected = matcher.pairs(a, b)
     matcher.logit_bn.train()
@@ -231,7 +203,7 @@ torch.distributed.destroy_process_group()
 """
 
 
-def test_two_processes_have_the_running_statistics_of_all_their_pairs(tmp_path):
+def test_two_processes_have_the_running_statistics_of_all_their_pairs(tmp_path, some_maps):
     """In the second batch one process has no pair at all, in the third neither has."""
     batches = [some_maps(5, 1), some_maps(4, 2), some_maps(1, 3)], [some_maps(3, 4), some_maps(1, 5), some_maps(1, 6)]
     batches = [[scale * maps.float() for maps in of_one] for scale, of_one in zip((1, 3), batches, strict=True)]
@@ -254,55 +226,6 @@ def test_two_processes_have_the_running_statistics_of_all_their_pairs(tmp_path):
         for bn, values in zip((expected.bn, expected.logit_bn), zip(*each, strict=True), strict=True):
             bn(torch.cat(values).detach()[:, None])
     torch.testing.assert_close(found[0], expected.state_dict(), rtol=1e-4, atol=1e-5)
-
-
-class _Largest(TorchDispatchMode):
-    """Notes the most bytes that one result has."""
-
-    bytes = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        made = func(*args, **(kwargs or {}))
-        for tensor in made if isinstance(made, (tuple, list)) else [made]:
-            if isinstance(tensor, torch.Tensor):
-                self.bytes = max(self.bytes, tensor.untyped_storage().nbytes())
-        return made
-
-
-@pytest.mark.parametrize("visibility", ["scaling", "masked"])
-def test_memory_is_bounded(visibility):
-    """Of 40 x 50 maps of 6 x 6 all similarities are 10 MB; the best matches of training 288 kB a side."""
-    matcher = QAConv(4, 6, 6, visibility=visibility, max_bytes=100_000)
-    probes, galleries = (some_maps(n, n, 4, 6, 6).float().requires_grad_() for n in (40, 50))
-    for training, bound in ((True, 2 * 300_000), (False, 100_000)):
-        with _Largest() as largest, torch.set_grad_enabled(training):
-            scores = matcher.train(training)(probes, galleries, torch.rand(40, 1, 6, 6), torch.rand(50, 1, 6, 6))
-            if training:
-                scores.square().sum().backward()
-        assert bound / 4 < largest.bytes <= bound
-
-
-@pytest.mark.parametrize("visibility", ["scaling", "masked"])
-def test_bfloat16_is_near_and_sums_in_float32(visibility):
-    """As maps, and under autocast, which leaves float64 alone; best matches here lie between 0 and 1."""
-    maps, others, shown = some_maps(40, 1, 32).float(), some_maps(70, 2, 32).float(), some_visibility(40, 3).float()
-    matcher = QAConv(32, HEIGHT, WIDTH, visibility=visibility, max_bytes=50_000).eval()
-    exact = matcher(maps, others, shown)
-    rounded = matcher(maps.bfloat16(), others.bfloat16(), shown.bfloat16())
-    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
-        mixed = matcher(maps, others, shown)
-        assert matcher(maps.double(), others.double(), shown.double()).dtype == torch.float64
-    for scores in (rounded, mixed):
-        assert scores.dtype == torch.float32
-        assert 1e-4 < (scores - exact).abs().max() < 0.01  # the products were taken in bfloat16
-    gradients = []
-    for enabled in (False, True):
-        leaf = maps.clone().requires_grad_()
-        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            matcher.train()(leaf, others, shown).square().sum().backward()
-        gradients.append(leaf.grad.flatten())
-    assert gradients[1].dtype == torch.float32
-    assert F.cosine_similarity(*gradients, dim=0) > 0.99
 
 
 @pytest.mark.parametrize(("side", "count"), [(7, 54), (14, 201)])
@@ -336,41 +259,6 @@ def test_maps_of_another_shape_are_refused_with_both_shapes(probes, galleries):
             compare(torch.zeros(probes), torch.zeros(galleries))
         assert str(probes) in str(refused.value)
         assert str(galleries) in str(refused.value)
-
-
-class _Products(TorchDispatchMode):
-    """Counts matrix products."""
-
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        self.count += function is torch.ops.aten.bmm.default
-        return function(*args, **(kwargs or {}))
-
-
-@pytest.mark.parametrize("probes", [4, 1])
-def test_a_side_that_does_not_learn_costs_no_gradient(probes):
-    matcher = some_matcher().train()
-    sides = [some_maps(probes, 1).requires_grad_(), some_maps(4, 2).requires_grad_()]
-
-    def gradients(*maps):
-        scores = matcher(*maps).square().sum()
-        with _Products() as products:
-            scores.backward()
-        found = [side.grad for side in sides]
-        for side in sides:
-            side.grad = None
-        return found, products.count
-
-    both, products = gradients(*sides)
-    for place in (0, 1):
-        (mine, others), fewer = gradients(*(side if i == place else side.detach() for i, side in enumerate(sides)))
-        mine, others = (mine, others) if place == 0 else (others, mine)
-        torch.testing.assert_close(mine, both[place])
-        assert others is None
-        assert fewer < products
 
 
 def test_what_else_does_not_fit_is_refused():
