@@ -26,7 +26,6 @@ _FAULTS = (  # what Pillow's decoders raise on bytes that are not what the heade
     EOFError,
     IndexError,
     OverflowError,
-    NotImplementedError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
