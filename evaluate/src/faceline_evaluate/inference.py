@@ -40,21 +40,16 @@ def recognise(
         faces: all of them are looked at.
         device: where the network runs.
         flip: whether an embedding is the mean of those of a face and of its mirror image.
-        matching: whether maps and visibility are wanted as well, as far as the recogniser has them. A map of
-            512 x 7 x 7 takes 50 kB.
+        matching: whether maps are wanted as well, where there is a matcher. A map of 512 x 7 x 7 takes 50 kB.
     """
     probabilities, parts = [], []
     with torch.inference_mode():
         for start in range(0, len(faces), _BATCH):
             images = _images(faces, range(start, min(start + _BATCH, len(faces)))).to(device)
-            if matching and recogniser.tap is not None:
-                unit, norm, maps, visibility = recogniser.see(images, flip)
-                maps = maps.half() if recogniser.matcher is not None else maps[:, :0]
-            else:
-                unit, norm = recogniser.embed(images, flip)
-                maps, visibility = unit.new_empty(len(unit), 0, 0, 0), None
-            probabilities.append(recogniser.probabilities(unit, norm).cpu().numpy())
-            parts.append(Seen(unit, norm, maps, visibility))
+            seen = recogniser.see(images, flip)
+            maps = seen.maps if matching and recogniser.matcher is not None else seen.maps[:, :0]
+            probabilities.append(recogniser.probabilities(seen.unit, seen.norm).cpu().numpy())
+            parts.append(seen._replace(maps=maps.half()))  # a copy: those of a batch are not kept
     return Recognised(np.concatenate(probabilities), joined(parts))
 
 

@@ -65,18 +65,13 @@ def score_pairs(
 
 @torch.inference_mode()
 def see_faces(recogniser: Recogniser, faces: Sequence[NDArray[np.uint8]], flip: bool = False) -> Seen:
-    """Faces (S, S, 3), uint8 RGB in [0, 255], to what matching takes; without a matcher and an occlusion head the maps
-    are empty."""
+    """Faces (S, S, 3), uint8 RGB in [0, 255], to what matching takes, as `Recogniser.see` gives it."""
     device = recogniser.scale.device
     batch = _BATCH_OF_CPU if device.type == "cpu" else _BATCH
     parts = []
     for start in range(0, len(faces), batch):
         images = torch.from_numpy(np.stack(faces[start : start + batch])).permute(0, 3, 1, 2).to(device)
-        if recogniser.tap is None:
-            unit, norm = recogniser.embed(images, flip)
-            parts.append(Seen(unit, norm, unit.new_empty(len(unit), 0, 0, 0), None))
-        else:
-            parts.append(recogniser.see(images, flip))
+        parts.append(recogniser.see(images, flip))
     return joined(parts)
 
 

@@ -139,7 +139,10 @@ class Recogniser(nn.Module):
 
     def see(self, images: Tensor, flip: bool = False) -> Seen:
         """Faces as for `features` to embeddings, as `embed`, and to what the matcher takes, which is of the faces
-        alone."""
+        alone; without a matcher and an occlusion head the maps are empty."""
+        if self.tap is None:
+            unit, norm = self.embed(images, flip)
+            return Seen(unit, norm, unit.new_empty(len(unit), 0, 0, 0), None)
         features, maps = self.features_and_map(images)
         visibility = None if self.occlusion_head is None else self.occlusion_head(maps)
         return Seen(*unit_and_norm(self._fused(features, images, flip)), unit_over_channels(maps), visibility)
