@@ -182,40 +182,42 @@ class Parameters(Section):
                 f"batch_size {self.batch_size} is no multiple of dataset.instances_per_identity {k}. "
                 f"Set batch_size to {low} or {low + k}"
             )
-        asked = [
-            name
-            for name, on in (
-                ("dataset.sampler: graph", self.dataset.sampler == "graph"),
-                ("local.class_memory: true", self.local.class_memory and self.loss_weights.local > 0),
-            )
-            if on and not self.loss_weights.identity
-        ]
-        if asked:
+        highest = self.lr * (self.scheduler.max_lr_factor if self.scheduler.name == "cosine" else 1)
+        if self.scheduler.name != "multistep" and self.scheduler.min_lr > highest:
+            raise ValueError(f"scheduler.min_lr {self.scheduler.min_lr:g} is above lr {highest:g}. Lower it")
+        return self
+
+    @model_validator(mode="after")
+    def _losses_go_together(self) -> "Parameters":
+        weights, start = self.loss_weights, self.local.start_epoch
+        by_columns = None
+        if self.dataset.sampler == "graph":
+            by_columns = "dataset.sampler: graph"
+        elif self.local.class_memory and weights.local:
+            by_columns = "local.class_memory: true"
+        if by_columns and not weights.identity:
             raise ValueError(
-                f"{asked[0]} takes the nearest people by the head's columns, which loss_weights.identity: 0 leaves "
+                f"{by_columns} takes the nearest people by the head's columns, which loss_weights.identity: 0 leaves "
                 "untrained. Raise loss_weights.identity"
             )
-        if self.loss_weights.local and self.local.start_epoch >= self.epochs:
+        if weights.local and start >= self.epochs:
             raise ValueError(
-                f"local.start_epoch {self.local.start_epoch} is not below epochs {self.epochs}: the matcher would "
-                "never be trained. Lower it, or set loss_weights.local: 0"
+                f"local.start_epoch {start} is not below epochs {self.epochs}: the matcher would never be trained. "
+                "Lower it, or set loss_weights.local: 0"
             )
-        if not self.loss_weights.identity and self.local.start_epoch and not self.loss_weights.occlusion:
+        if start and not (weights.identity or weights.occlusion):
             raise ValueError(
-                f"local.start_epoch {self.local.start_epoch} leaves nothing to train before it where only "
-                "loss_weights.local is above 0. Set local.start_epoch: 0"
+                f"local.start_epoch {start} leaves nothing to train before it where only loss_weights.local is above "
+                "0. Set local.start_epoch: 0"
             )
-        if not self.loss_weights.identity and self.validation.split == "val":
+        if not weights.identity and self.validation.split == "val":
             raise ValueError(
                 "validation.split: val measures how known people are named, which loss_weights.identity: 0 leaves "
                 "untrained. Set validation.split: unseen_val"
             )
-        if self.trainer.compile and (self.loss_weights.local or self.loss_weights.occlusion):
+        if self.trainer.compile and (weights.local or weights.occlusion):
             raise ValueError(
                 "trainer.compile: true gives no feature maps, which loss_weights.local and loss_weights.occlusion "
                 "need. Set it to false"
             )
-        highest = self.lr * (self.scheduler.max_lr_factor if self.scheduler.name == "cosine" else 1)
-        if self.scheduler.name != "multistep" and self.scheduler.min_lr > highest:
-            raise ValueError(f"scheduler.min_lr {self.scheduler.min_lr:g} is above lr {highest:g}. Lower it")
         return self
