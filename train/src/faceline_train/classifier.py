@@ -8,7 +8,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics import MeanMetric, SumMetric
+from torchmetrics import MeanMetric, Metric
 
 from faceline_core.errors import FacelineError
 from faceline_core.models.folding import fold_frozen
@@ -161,9 +161,11 @@ class Classifier(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         self._log("train", self.train_loss, self.train_metrics)
         if len(self.parts) > 1:
-            self._log_parts()
+            for name, mean in self.part_losses.items():
+                self._log_of_epoch(f"train_{name}_loss", mean, waits=name == "local" and self._local_waits())
         if self.map_losses is not None:
-            self._log_left_out(self.map_losses)
+            for name, count in self.map_losses.left_out.items():
+                self._log_of_epoch(f"train_{name}_left_out", count, waits=self._local_waits())
         self.schedule.after_epoch(float(self.trainer.callback_metrics["val_loss"]))
 
     def validation_step(self, batch: Batch, _index: int) -> None:
@@ -189,8 +191,8 @@ class Classifier(lightning.LightningModule):
         self._log("val", self.val_loss, self.val_metrics)
         if self.verifying is not None:
             with self.trainer.precision_plugin.forward_context():
-                waits = self.trainer.state.fn == "fit" and self.current_epoch < self.settings.local.start_epoch
-                figures = self.verifying.figures(self.recogniser, matcher_trained=not waits)
+                trained = self.trainer.state.fn != "fit" or not self._local_waits()
+                figures = self.verifying.figures(self.recogniser, matcher_trained=trained)
             self.log_dict({name: torch.tensor(value, device=self.device) for name, value in figures.items()})
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -228,21 +230,11 @@ class Classifier(lightning.LightningModule):
         logged |= {f"{prefix}_{name}": figures[name] for name in self.settings.logging.metrics}
         self.log_dict({name: figure.float().to(self.device) for name, figure in logged.items()})
 
-    def _log_parts(self) -> None:
-        for name, mean in self.part_losses.items():
-            assert isinstance(mean, MeanMetric)
-            waits = name == "local" and self._local_waits()
-            self.log(f"train_{name}_loss", torch.zeros((), device=self.device) if waits else mean.compute())
-            mean.reset()
-
-    def _log_left_out(self, losses: MapLosses) -> None:
-        for name, count in losses.left_out.items():
-            assert isinstance(count, SumMetric)
-            self.log(
-                f"train_{name}_left_out",
-                torch.zeros((), device=self.device) if self._local_waits() else count.compute(),
-            )
-            count.reset()
+    def _log_of_epoch(self, name: str, metric: nn.Module, waits: bool) -> None:
+        """0 of a part that waits: nothing was counted."""
+        assert isinstance(metric, Metric)
+        self.log(name, torch.zeros((), device=self.device) if waits else metric.compute())
+        metric.reset()
 
     def _local_waits(self) -> bool:
         return self.current_epoch < self.settings.local.start_epoch
