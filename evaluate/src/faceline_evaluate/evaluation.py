@@ -1,6 +1,5 @@
 """The evaluate stage: a checkpoint and the faces it has not been trained on to metrics, tables and pictures."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +110,8 @@ def evaluate(
     with replaced_folder(output / "evaluate") as folder:
         if people.known is not None:
             _write_known(folder, name, people.known, known)
-        far = min(settings.fars, key=lambda rate: abs(math.log10(rate) + 2))  # the one nearest to 1e-2 is drawn
         by = {} if unknown is None else unknown.by
-        write_pairs(folder, by, chosen, far, None if verified is None else (name, verified), settings.fars)
+        write_pairs(folder, by, chosen, None if verified is None else (name, verified), settings.fars)
         if "unseen_visibility" in metrics:
             draw_visibility(
                 folder / "visibility.png", unknown.faces, predicted_visibility(unknown), chosen_faces(shares)

@@ -48,36 +48,44 @@ def _from_lowest_far(curve: Curve) -> slice:
 
 
 def draw_scores(
-    path: Path, name: str, score: str, verification: Verification, threshold: float | None, far: float
+    path: Path,
+    name: str,
+    score: str,
+    ends: tuple[float, float],
+    verification: Verification,
+    threshold: float | None,
+    far: float,
 ) -> None:
     """How genuine and impostor scores are spread, with the chosen threshold.
 
     Args:
         path: the file.
         name: of the set.
-        score: what the scores are; cosine similarities have an axis up to 1, others as far as they go.
+        score: what the scores are.
+        ends: the lowest and the highest that they can be.
         verification: the pairs.
         threshold: the one chosen for the rate; None draws none.
         far: that rate.
     """
     figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
     genuine, impostor = verification.pairs.genuine, verification.pairs.impostor
-    least, most = float(verification.scores.min()), float(verification.scores.max())
-    cosine = score == "cosine similarity"
-    edges = np.linspace(-1, 1, 101) if cosine else np.linspace(least, most, 101)
+    edges = np.linspace(*ends, 101)
     for scores, label in ((impostor, "impostor"), (genuine, "genuine")):
         weights = np.full(len(scores), 1 / len(scores))
         axes.hist(scores, edges, weights=weights, alpha=0.6, label=f"{label}, {len(scores):,} pairs")
-    lowest, highest = (max(-1.0, least - 0.05), 1.02) if cosine else (edges[0], edges[-1])
+    width = ends[1] - ends[0]
+    lowest = max(ends[0], float(verification.scores.min()) - 0.025 * width)
+    highest = ends[1] + 0.01 * width
+    place = 1.0 if threshold is None else (threshold - lowest) / (highest - lowest)
     if threshold is not None:
-        right_half = threshold > (lowest + highest) / 2
+        at_the_end = place > 0.75  # the words take a quarter of the width
         axes.axvline(threshold, color="black", linewidth=1, linestyle="--")
         axes.annotate(
             f"threshold {threshold:.3f}\nFAR {far:g} on unseen_val",
             (threshold, 1),
             xycoords=("data", "axes fraction"),
-            xytext=(-4 if right_half else 4, -4),
-            ha="right" if right_half else "left",
+            xytext=(-4 if at_the_end else 4, -4),
+            ha="right" if at_the_end else "left",
             textcoords="offset points",
             va="top",
             fontsize=8,
@@ -85,7 +93,7 @@ def draw_scores(
     axes.set(xlim=(lowest, highest), xlabel=score, ylabel="share of pairs")
     axes.set_title(f"Scores of {name}")
     axes.margins(y=0.3)  # room for the words above the bars
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper left" if place > 0.37 else "upper right")  # beside the words
     save(path, figure)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from faceline_core.stage.progress import say
 from faceline_evaluate.occlusion import GROUPS
 from faceline_evaluate.unknown import named
-from faceline_evaluate.verification import far_name
+from faceline_evaluate.verification import far_name, far_to_show
 
 _FEW_PEOPLE = 10
 """Below this the stage says that its thresholds hang on a few people."""
@@ -34,7 +34,7 @@ def report(metrics: dict[str, Any], split: str, fars: list[float], output: Path)
     if "unseen" in metrics:
         _report_unseen(metrics, fars)
     if "unseen_occlusion" in metrics:
-        _report_occlusion(metrics["unseen_occlusion"], min(fars, key=lambda far: abs(far - 0.01)))
+        _report_occlusion(metrics["unseen_occlusion"], far_to_show(fars))
     if "unseen_visibility" in metrics:
         _report_visibility(metrics["unseen_visibility"])
     if "unseen_identification" in metrics:

@@ -1,5 +1,6 @@
 """People never trained on: are two faces one person?"""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -104,6 +105,11 @@ def difference_figures(
         }
         for each in found
     }
+
+
+def far_to_show(fars: Sequence[float]) -> float:
+    """The one nearest to 1e-2, by its order of magnitude."""
+    return min(fars, key=lambda far: abs(math.log10(far) + 2))
 
 
 def far_name(far: float) -> str:

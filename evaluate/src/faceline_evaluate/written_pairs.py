@@ -7,16 +7,16 @@ from faceline_evaluate.comparing import COMBINED, EMBEDDING, LOCAL
 from faceline_evaluate.pictures import draw_roc, draw_scores
 from faceline_evaluate.tables import roc_rows, score_rows, write_table
 from faceline_evaluate.unknown import Chosen
-from faceline_evaluate.verification import Verification, far_name
+from faceline_evaluate.verification import Verification, far_name, far_to_show
 
 _SCORES = {EMBEDDING: "cosine similarity", LOCAL: "score of the matcher", COMBINED: "combined score"}
+_COSINE = (-1.0, 1.0)
 
 
 def write_pairs(
     folder: Path,
     unknown: dict[str, Verification],
     chosen: Chosen,
-    far: float,
     known: tuple[str, Verification] | None,
     fars: Sequence[float],
 ) -> None:
@@ -25,29 +25,29 @@ def write_pairs(
     Args:
         folder: to write to.
         unknown: by score; empty where there are none.
-        chosen: thresholds, of which the one for `far` is drawn.
-        far: a false accept rate.
+        chosen: thresholds, of which one is drawn.
         known: the split's name and its pairs; None where there are none.
         fars: false accept rates, which the ROC marks.
     """
     lines: dict[str, Verification] = {}
+    far = far_to_show(fars)
     for score, verification in unknown.items():
         suffix = "" if score == EMBEDDING else f"_{score}"
         lines["unseen" if len(unknown) == 1 else f"unseen, {score}"] = verification
-        _write_tables(folder, suffix, verification, cosine=score == EMBEDDING)
+        ends = _COSINE if score == EMBEDDING else (float(verification.scores.min()), float(verification.scores.max()))
+        _write_tables(folder, suffix, verification, ends)
         threshold = chosen[score][far_name(far)]
         picture = folder / f"scores{suffix}.png"
-        draw_scores(picture, "people never trained on", _SCORES[score], verification, threshold, far)
+        draw_scores(picture, "people never trained on", _SCORES[score], ends, verification, threshold, far)
     if known is not None:
         name, verification = known
         lines[name] = verification
-        _write_tables(folder, f"_{name}", verification, cosine=True)
+        _write_tables(folder, f"_{name}", verification, _COSINE)
     if lines:
         draw_roc(folder / "roc.png", lines, fars, known[0] if known is not None else "")
 
 
-def _write_tables(folder: Path, suffix: str, verification: Verification, cosine: bool) -> None:
-    pairs, scores = verification.pairs, verification.scores
-    ends = (-1.0, 1.0) if cosine else (float(scores.min()), float(scores.max()))
+def _write_tables(folder: Path, suffix: str, verification: Verification, ends: tuple[float, float]) -> None:
+    pairs = verification.pairs
     write_table(folder / f"roc{suffix}.csv", roc_rows(verification.curve))
     write_table(folder / f"scores{suffix}.csv", score_rows(pairs.genuine, pairs.impostor, *ends))
