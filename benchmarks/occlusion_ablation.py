@@ -24,13 +24,13 @@ SOURCES = [str(path) for path in ROOT.glob("*/src")]
 sys.path[:0] = SOURCES
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-import cv2
 import numpy as np
 import torch
 import yaml
 from matching import crops_of
 from numpy.typing import NDArray
 
+from faceline_core.data.processed import has_split, open_processed
 from faceline_core.models.checkpoint import load_recogniser
 from faceline_core.models.pair_scores import see_faces
 from faceline_core.occluders.aligned import occlude_aligned
@@ -73,13 +73,11 @@ GROUPS = {
 }
 
 
-def run(module: str, *arguments: str, folder: Path) -> None:
+def run(module: str, folder: Path) -> None:
     """A stage, in a folder of its own."""
     environment = {**os.environ, "PYTHONPATH": ":".join(SOURCES)}
     with (folder / f"{module}.log").open("w") as log:
-        done = subprocess.run(
-            [sys.executable, "-m", module, *arguments], cwd=folder, env=environment, stderr=log, check=False
-        )
+        done = subprocess.run([sys.executable, "-m", module], cwd=folder, env=environment, stderr=log, check=False)
     if done.returncode:
         sys.exit(f"{module} failed: {folder / module}.log")
 
@@ -102,8 +100,8 @@ def draw(folder: Path, changes: dict[str, object]) -> Path:
     """People, drawn and cut into aligned faces, unless they are there."""
     if not (folder / "data/processed").is_dir():
         write_parameters(folder, changes)
-        run("faceline_sample", folder=folder)
-        run("faceline_preprocess", folder=folder)
+        run("faceline_sample", folder)
+        run("faceline_preprocess", folder)
     return folder / "data/processed"
 
 
@@ -114,17 +112,18 @@ def train(variant: str, seed: int, folder: Path, data: Path) -> Path:
     if not best.is_file():
         own_settings = {"seed": seed, "dataset.path": str(data), "trainer.precision": "bf16", "logging.refresh_rate": 0}
         write_parameters(own, VARIANTS[variant] | own_settings)
-        run("faceline_train", folder=own)
+        run("faceline_train", own)
     return best
 
 
-def faces_of(data: Path) -> tuple[Faces, NDArray[np.int64]]:
-    """All faces of a processed data set (N, S, S, 3), whatever the split, and who they are (N,)."""
-    paths = sorted(path for path in data.glob("*/*/*.jpg") if path.parts[-3] != "masks")
-    pictures = [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in paths]
-    order = np.argsort([path.parent.name for path in paths], kind="stable")
-    who = np.unique([paths[at].parent.name for at in order], return_inverse=True)[1]
-    return np.stack([pictures[at] for at in order]), who
+def faces_of(data: Path, size: int) -> tuple[Faces, NDArray[np.int64]]:
+    """All faces of a processed data set (N, S, S, 3), whatever the split, by person, and who they are (N,)."""
+    splits = ("test", "train", "unseen", "unseen_val", "val")
+    sets = [open_processed(data, split, size) for split in splits if has_split(data, split)]
+    names = [faces.classes[label] for faces in sets for label in faces.labels]
+    pictures = np.stack([faces.face(index) for faces in sets for index in range(len(faces))])
+    order = np.argsort(names, kind="stable")
+    return pictures[order], np.unique(names, return_inverse=True)[1][order]
 
 
 def few_of_each(faces: Faces, who: NDArray[np.int64], most: int) -> tuple[Faces, NDArray[np.int64]]:
@@ -139,9 +138,9 @@ def occluded(faces: Faces, kinds: tuple[str, ...]) -> Faces:
     return np.stack([occlude_aligned(f, kinds, np.random.default_rng([seed, i]))[0] for i, f in enumerate(faces)])
 
 
-def pairs_of(people: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def pairs_of(faces: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Each two faces once, as the matrix of scores holds them above its diagonal."""
-    return np.triu_indices(len(people), 1)
+    return np.triu_indices(faces, 1)
 
 
 @torch.inference_mode()
@@ -156,7 +155,7 @@ def score(checkpoint: Path, sides: dict[str, Faces], groups: list[str], keep: Pa
     for name in groups:
         group = GROUPS[name]
         one, other = seen[group.one], seen[group.other]
-        above = np.triu_indices(len(one.unit), 1)
+        above = pairs_of(len(one.unit))
         scores[f"{name}/embedding"] = (one.unit @ other.unit.T).numpy()[above]
         if recogniser.matcher is not None:
             local = recogniser.matcher(one.maps, other.maps, one.visibility, other.visibility)
@@ -179,7 +178,7 @@ def compared(
     kinds: tuple[str | None, str | None] = (None, None),
 ) -> dict[str, list[dict[str, object]]]:
     """By group and FAR: the rates of two variants, each with its interval, and their difference."""
-    first, second = pairs_of(who)
+    first, second = pairs_of(len(who))
     people = np.stack([who[first], who[second]], 1)
     found: dict[str, list[dict[str, object]]] = {}
     for group in [name for name in GROUPS if f"{name}/embedding" in before[0]]:
@@ -197,15 +196,14 @@ def compared(
     return found
 
 
-def table(title: str, rows: dict[str, dict[str, list[dict[str, object]]]], name: str) -> None:
-    """Markdown: a row each, a column a group and FAR."""
-    print(f"\n{title}\n")
-    groups = next(iter(rows.values()))
-    print("| |" + "".join(f" {group}, {far:g} |" for group in groups for far in FARS))
-    print("|---|" + "---|" * (len(groups) * len(FARS)))
-    for label, found in rows.items():
-        cells = [_cell(row[name], name == "difference") for those in found.values() for row in those]
-        print(f"| {label} | " + " | ".join(cells) + " |")
+def table(title: str, columns: dict[str, dict[str, list[dict[str, object]]]], name: str) -> None:
+    """Markdown: a row for each group and FAR, a column for each of `columns`."""
+    print(f"\n{title}\n\n| pairs | FAR | " + " | ".join(columns) + " |")
+    print("|---|---|" + "---|" * len(columns))
+    for group in next(iter(columns.values())):
+        for place, far in enumerate(FARS):
+            cells = [_cell(found[group][place][name], name == "difference") for found in columns.values()]
+            print(f"| {group} | {far:g} | " + " | ".join(cells) + " |")
 
 
 def _cell(estimate: object, signed: bool) -> str:
@@ -253,7 +251,7 @@ def main() -> None:
     )
     trained = {(v, s): train(v, s, folder / "runs", data) for s in options.seeds for v in options.variants}
     size = yaml.safe_load(RECIPE.read_text())["img_size"]
-    sets = {"Drawn people": faces_of(test)}
+    sets = {"Drawn people": faces_of(test, size)}
     real = crops_of(None, 10**6, size)
     if real is None:
         print("real photos: left out, there are none")
