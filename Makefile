@@ -15,7 +15,7 @@ repro: $(INSTALLED)  ## the whole pipeline on the data set of params.yaml; insta
 	@PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
 
 test: $(INSTALLED)  ## the tests, but for those of the images; TESTS=tests/core for some
-	@$(BIN)/pytest -n 2 --dist loadfile -m "not containers" $(TESTS)
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not containers" $(TESTS)
 
 test-containers: $(INSTALLED)  ## the tests of the images: builds them, runs them; needs a Docker engine
 	@$(BIN)/pytest -m containers $(TESTS)

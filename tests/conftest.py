@@ -13,6 +13,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks of the tests are s
 REAL_DATA = Path(os.environ.get("FACELINE_REAL_DATA", Path(__file__).parents[2] / "shared/data"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: of several workers none is left with one of them when the others have ended."""
+    items.sort(key=lambda item: "pipeline" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Real photos beside the repository; a test that asks for them is skipped where they are absent."""
