@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from faceline_core.parameters.detection import Detect
 from faceline_core.parameters.metric import Local, LossWeights, Occlusion, Validation
 from faceline_core.parameters.section import Count, Fraction, NotNegative, Occluder, Positive, Section, Workers
 from faceline_core.parameters.training import (
@@ -100,7 +101,8 @@ class Parameters(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     data: str
     """The data set: a folder with recognition/people/<identity>/<photo>, inside the repository."""
-    detector: Literal["mtcnn"]
+    detector: Literal["mtcnn", "retinaface", "yolo", "fused"]
+    """What finds the faces of photos; all but mtcnn are trained by the detect stage."""
     img_size: Annotated[int, Field(ge=32, le=1024)]
     """Side of an aligned face in px."""
     model_name: str
@@ -129,6 +131,7 @@ class Parameters(Section):
     run_name: str | None
     """Keeps a copy of the run as artifacts/runs/<run_name>_<month>-<day>_<counter>."""
     sample: Sample
+    detect: Detect
     preprocess: Preprocess
     dataset: Dataset
     optimizer: Optimizer
