@@ -33,7 +33,7 @@ from faceline_core.models.recogniser import Margin, Recogniser
 from faceline_core.parameters.reading import StageParameters
 from faceline_core.parameters.schema import Parameters
 from faceline_core.training.optimisation import build_optimizer
-from faceline_train.embeddings import autocast
+from faceline_core.training.precision import autocast
 from faceline_train.parts import MapLosses, parts_of
 
 WAYS = ("identity", "method")

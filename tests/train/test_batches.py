@@ -9,9 +9,10 @@ import torch
 
 from faceline_core.data.caching import cached
 from faceline_core.errors import FacelineError
+from faceline_core.training import loading
 from faceline_core.training.epoch_batches import EpochBatches
-from faceline_train import loading
-from faceline_train.loading import FaceLoader, workers
+from faceline_core.training.loading import workers
+from faceline_train.loading import FaceLoader
 
 SIZE = 8
 LABELS = [0] * 10 + [1] * 3 + [2] * 6 + [4] * 4

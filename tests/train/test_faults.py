@@ -216,11 +216,11 @@ def test_people_with_few_faces_weigh_as_much_as_others(run, processed):
 
 
 def test_precision_auto_measures_once_and_keeps_to_it(run, monkeypatch, capsys):
-    import faceline_train.precision as module
+    import faceline_core.training.precision as module
 
     timed = []
 
-    def seconds(_network, _images, precision):
+    def seconds(_trial, _network, _inputs, precision):
         timed.append(precision)
         return {32: 1.0, "bf16": took}[precision]
 

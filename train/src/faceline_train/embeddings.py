@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from faceline_core.models.recogniser import Recogniser
 from faceline_core.stage.files import written_beside
 from faceline_core.stage.progress import progress
 from faceline_core.training.epoch_batches import EpochBatches
+from faceline_core.training.precision import autocast
 from faceline_core.training.trainer import Precision
 from faceline_train.augmentation import Augmentation
 from faceline_train.loading import Batch
@@ -70,13 +70,6 @@ def forget_others(folder: Path, keep: int) -> None:
     files = sorted(folder.glob("*.npy"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
     for file in files[keep:]:
         file.unlink(missing_ok=True)
-
-
-def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
-    """The mixed precision that Lightning trains with."""
-    if precision == 32:
-        return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
 
 
 class FeatureLoader:

@@ -21,12 +21,13 @@ from faceline_core.parameters import StageParameters
 from faceline_core.stage.files import code_hash
 from faceline_core.stage.progress import say
 from faceline_core.training.epoch_batches import EpochBatches
+from faceline_core.training.loading import workers
 from faceline_core.training.pk_batches import GraphBatches, PKBatches, nearest_people
 from faceline_core.training.trainer import Precision
 from faceline_train.augmentation import Augmentation
 from faceline_train.contact_sheet import contact_sheet
 from faceline_train.embeddings import FeatureLoader, features_of, forget_others
-from faceline_train.loading import Batch, FaceLoader, workers
+from faceline_train.loading import Batch, FaceLoader
 
 _SHEET = 64
 _KEPT_FEATURES = 6

@@ -1,22 +1,20 @@
 """Batches of faces, prepared beside the network's work."""
 
-from collections.abc import Callable, Iterator
-from time import perf_counter
-from typing import Any, Literal, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from faceline_core.data.caching import CachedFaces
 from faceline_core.data.face_set import FaceSet
 from faceline_core.data.masks import has_masks, mask_of
 from faceline_core.errors import FacelineError
-from faceline_core.stage.cores import usable_cores
 from faceline_core.training.epoch_batches import EpochBatches
+from faceline_core.training.loading import EpochLoader
 
 
 class Augment(Protocol):
@@ -49,15 +47,13 @@ class Batch(NamedTuple):
     known: Tensor | None = None
 
 
-class FaceLoader:
+class FaceLoader(EpochLoader[Batch]):
     """The batches of an epoch, one epoch each time it is gone through.
 
     Args:
         faces: the set.
         batches: which of them go together; `position` is set here.
-        position: tells the epoch to go through and how many of its batches are done already. Asked when the first batch
-            is fetched, not when iteration is set up: Lightning does that before it has read the checkpoint to go on
-            from.
+        position: as EpochLoader's.
         augmentation: what a face goes through; None takes faces as they are.
         num_workers: processes that prepare batches; 0 does it here, when a batch is asked for.
         prefetch: batches that each of them prepares ahead.
@@ -74,50 +70,12 @@ class FaceLoader:
         prefetch: int = 2,
         masked: bool = False,
     ):
-        cv2.setNumThreads(1)  # faces are small: threads would only wait for each other
-        self.batches, self.position = batches, position
-        self.waited = 0.0
-        """Seconds spent waiting for batches since `reset_waited`."""
-        self._loader: DataLoader[Any] = DataLoader(
-            _Assembly(faces, augmentation, masked),
-            batch_sampler=batches,
-            num_workers=num_workers,
-            prefetch_factor=prefetch if num_workers else None,
-            collate_fn=_as_it_is,
-            persistent_workers=num_workers > 0,
-            worker_init_fn=_one_thread,
-            pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator(),  # else each epoch would draw from the global one
-        )
-
-    def __len__(self) -> int:
-        """Batches of a whole epoch."""
-        return len(self.batches)
-
-    def reset_waited(self) -> None:
-        self.waited = 0.0
-
-    def __iter__(self) -> Iterator[Batch]:
-        self.batches.position = self.position()
-        _, first = self.batches.position
-        start = perf_counter()
-        for number, assembled in enumerate(self._loader, first):
-            self.waited += perf_counter() - start
-            if isinstance(assembled, FacelineError):
-                raise assembled
-            (images, labels, indices), masks = assembled
-            yield Batch(images, labels, indices, torch.tensor(self.batches.share_of(number)), *masks)
-            start = perf_counter()
+        super().__init__(_Assembly(faces, augmentation, masked), batches, position, _batch, num_workers, prefetch)
 
 
-def workers(num_workers: int | Literal["auto"], processes: int = 1) -> int:
-    """`dataset.num_workers` as a number.
-
-    auto: one for every four cores, none below four, shared out over the processes that train on this machine. On few
-    cores the network itself keeps them busy: on two, mobilenet_v3_small and resnet18 at 112 px with the standard
-    augmentation trained as fast with a worker as without.
-    """
-    return usable_cores() // (4 * processes) if num_workers == "auto" else num_workers
+def _batch(assembled: tuple[tuple[Tensor, ...], tuple[Tensor, ...]], share: float) -> Batch:
+    (images, labels, indices), masks = assembled
+    return Batch(images, labels, indices, torch.tensor(share), *masks)
 
 
 class _Assembly(Dataset[Any]):
@@ -131,8 +89,7 @@ class _Assembly(Dataset[Any]):
     def __getitems__(
         self, keys: list[tuple[int, int]]
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]] | FacelineError:
-        """Images, labels and indices; masks and whether they are known. An error is handed over as a value: raised in a
-        worker, DataLoader would wrap its one line in a traceback."""
+        """Images, labels and indices; masks and whether they are known."""
         try:
             indices = torch.tensor([index for _, index in keys], dtype=torch.int64)
             images, masks = self._with_masks(keys) if self.masked else (self._images(keys), ())
@@ -166,11 +123,3 @@ class _Assembly(Dataset[Any]):
     def _face(self, epoch: int, index: int) -> NDArray[np.uint8]:
         face = self.faces.face(index)
         return face if self.augmentation is None else self.augmentation(face, epoch, index)
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-def _one_thread(_worker: int) -> None:
-    cv2.setNumThreads(1)

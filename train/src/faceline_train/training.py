@@ -25,7 +25,9 @@ from faceline_core.training.epoch_batches import check_batch_size
 from faceline_core.training.history import History
 from faceline_core.training.loggers import build_loggers
 from faceline_core.training.pk_batches import check_people_of_batches
+from faceline_core.training.precision import decide
 from faceline_core.training.resume import KeepProgress
+from faceline_core.training.selection import Best, Patience
 from faceline_core.training.trainer import Precision, build_trainer, check_machine
 from faceline_train.augmentation import Augmentation
 from faceline_train.classifier import Classifier, DivergedError
@@ -35,9 +37,9 @@ from faceline_train.handover import hand_over
 from faceline_train.lines import device_line, epoch_line, size_line
 from faceline_train.metrics import check_logged, logged_names
 from faceline_train.parts import parts_of
-from faceline_train.precision import decide
+from faceline_train.precision import RecogniserTrial
 from faceline_train.resuming import prepare_resume, run_key
-from faceline_train.selection import Best, Patience, TopK, file_name
+from faceline_train.selection import TopK, file_name
 from faceline_train.verifying import Verifying
 
 WEIGHTS = Path("data/.scratch/weights")
@@ -85,7 +87,8 @@ def train(
     verifying = open_verifying(parameters, faces[1], matcher=parameters.loss_weights.local > 0)
     recogniser, loaded = build_recogniser(parameters, faces[0].classes)
     shared = scratch or artifacts / ".scratch"
-    precision = decide(recogniser, parameters.trainer, parameters.batch_size, shared / "precision.json")
+    trial = RecogniserTrial(recogniser, parameters.batch_size)
+    precision = decide(trial, parameters.trainer, shared / "precision.json")
     data = faces[0].sha256()
     dry = parameters.trainer.fast_dev_run
     folder = scratch_folder(

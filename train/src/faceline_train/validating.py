@@ -7,13 +7,14 @@ from faceline_core.errors import FacelineError
 from faceline_core.models.checkpoint import load_recogniser
 from faceline_core.parameters import StageParameters
 from faceline_core.stage.progress import say
+from faceline_core.training.precision import decide
 from faceline_core.training.trainer import build_trainer
 from faceline_core.verification.folds import FOLDS
 from faceline_train.augmentation import Augmentation
 from faceline_train.classifier import Classifier
 from faceline_train.feeding import Feeding
 from faceline_train.lines import device_line, size_line
-from faceline_train.precision import decide
+from faceline_train.precision import RecogniserTrial
 from faceline_train.training import open_verifying
 
 
@@ -39,7 +40,8 @@ def validate(parameters: StageParameters, checkpoint: Path, artifacts: Path = Pa
         )
     faces = open_faces(parameters.dataset, parameters.img_size, recogniser.classes, parameters.seed)
     shared = artifacts / ".scratch"
-    precision = decide(recogniser, parameters.trainer, parameters.batch_size, shared / "precision.json")
+    trial = RecogniserTrial(recogniser, parameters.batch_size)
+    precision = decide(trial, parameters.trainer, shared / "precision.json")
     trainer = build_trainer(parameters.trainer, precision, 1, [], refresh_rate=parameters.logging.refresh_rate)
     augmentation = Augmentation(parameters.augment, parameters.seed, parameters.img_size)
     feeding = Feeding(recogniser, faces, augmentation, parameters, precision, shared, shared)
