@@ -22,6 +22,9 @@ class Annotation:
         ignore: (N,) bool: neither a face to find nor background (invalid, of no size).
         attributes: (N, 6) int64, as ATTRIBUTES names them; 0 where the format says nothing.
         size: width, height of the picture in px; None where nobody looked yet.
+        hidden: (N, 5) bool: points that are known but not clearly seen (RetinaFace's flag 1, visibility 1 of COCO and
+            YOLO); None where nothing is said of any.
+        scores: (N,) float64, the last column of RetinaFace's labels, NaN for a face without; None where none has one.
     """
 
     path: str
@@ -30,6 +33,8 @@ class Annotation:
     ignore: NDArray[np.bool_]
     attributes: NDArray[np.int64]
     size: tuple[int, int] | None = None
+    hidden: NDArray[np.bool_] | None = None
+    scores: NDArray[np.float64] | None = None
 
     @property
     def heights(self) -> NDArray[np.float64]:
