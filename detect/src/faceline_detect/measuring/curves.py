@@ -52,7 +52,8 @@ def draw_pr_curves(path: Path, measured: Mapping[str, Measured]) -> None:
         faces = next(iter(measured.values())).figures[f"faces_{level}"]
         axes.set(xlim=(0, 1.005), ylim=(0, 1.03), xlabel="recall", title=f"{level}: {faces:,} faces")
         axes.grid(color="0.9")
-        axes.legend(loc="lower left", fontsize="small", title="average precision", title_fontsize="small")
+        if axes.lines:
+            axes.legend(loc="lower left", fontsize="small", title="average precision", title_fontsize="small")
     np.atleast_1d(panels)[0].set_ylabel("precision")
     figure.savefig(path, dpi=130)
     plt.close(figure)

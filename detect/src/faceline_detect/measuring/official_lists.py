@@ -33,7 +33,8 @@ def counted_by_lists(pictures: Sequence[Annotation], folder: Path) -> dict[str, 
         folder: holds wider_easy_val.mat, wider_medium_val.mat and wider_hard_val.mat.
 
     Returns:
-        For easy, medium and hard: for each picture (N,) bool; faces to ignore never count.
+        For easy, medium and hard: for each picture (N,) bool. Faces to ignore never count, also where a list names one:
+        the published hard list has one of no width.
 
     Raises:
         FacelineError: where a list is missing or cannot be read, or does not know a picture, or has other boxes there.
@@ -90,13 +91,13 @@ def _load(file: Path) -> dict[str, Any]:
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
-    try:
-        content: dict[str, Any] = loadmat(file, variable_names=_PARTS, appendmat=False)
-    except FileNotFoundError:
+    if not file.is_file():
         raise FacelineError(
             f"{file} is not there. detect.test.official_lists names the folder of WIDER FACE's lists "
             "(wider_easy_val.mat, ...); null goes by the height of faces"
-        ) from None
+        )
+    try:
+        content: dict[str, Any] = loadmat(file, variable_names=_PARTS, appendmat=False)
     except (OSError, ValueError, NotImplementedError, MatReadError) as error:
         raise FacelineError(f"{file}: does not read as a MATLAB file ({error}). Copy it again") from None
     missing = [part for part in _PARTS if part not in content]
