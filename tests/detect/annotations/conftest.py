@@ -89,6 +89,21 @@ def same():
 
 
 @pytest.fixture
+def write_labels(tmp_path, draw):
+    """A function that writes labels beside a.jpg and b.jpg, 200 x 150 px, and small.jpg, 10 px high."""
+    for name, size in (("a.jpg", (200, 150)), ("b.jpg", (200, 150)), ("small.jpg", (30, 10))):
+        draw(tmp_path / "images" / name, size)
+
+    def write(name: str, text: str) -> Path:
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        return file
+
+    return write
+
+
+@pytest.fixture
 def random_set(tmp_path, draw, labelled):
     """A function that makes a random set of a seed: boxes and points of all digits, in pictures of all shapes."""
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from faceline_core.errors import FacelineError, nearest
-from faceline_detect.annotations.sidecar import FOLDER_NAME
 from faceline_detect.annotations.text import filled_lines, is_row, read_text
 from faceline_detect.annotations.wider import is_path
 from faceline_detect.annotations.yolo_folder import DATA, IMAGES, LABELS
@@ -61,7 +60,7 @@ def locate(place: Path, kind: str | None) -> tuple[Path, str]:
 
 def _candidates(folder: Path) -> Iterator[list[Path]]:
     for name in _NAMES:
-        yield [file for file in sorted(folder.glob(name)) if not file.name.endswith(FOLDER_NAME)]
+        yield sorted(folder.glob(name))
 
 
 def kind_of(file: Path) -> Kind | None:

@@ -29,7 +29,7 @@ def parse_retinaface(text: str, name: str, faults: Faults) -> list[Draft]:
         faults: what is told of what is wrong.
     """
     pictures: list[Listed] = []
-    table: list[list[float]] = []
+    table: list[float] = []
     begun, current = False, None  # the picture whose rows are read; None where that is broken
     for line, content in filled_lines(text):
         if content.startswith("#"):
@@ -43,10 +43,10 @@ def parse_retinaface(text: str, name: str, faults: Faults) -> list[Draft]:
             faults.label(f"{name}:{line}", "a row before the first # line, which names a picture")
         elif current is not None:
             try:
-                table.append(_padded(numbers(content, _COLUMNS)))
+                table.extend(_padded(numbers(content, _COLUMNS)))
             except RowError as fault:
                 faults.picture(f"{name}:{line}", str(fault))
-                del pictures[-1], table[len(table) - len(current.rows) :]
+                del pictures[-1], table[len(table) - 20 * len(current.rows) :]
                 current = None
             else:
                 current.rows.append(content)
@@ -62,7 +62,7 @@ def _padded(values: list[float]) -> list[float]:
     return values + [-1.0] * (20 - len(values))
 
 
-def _columns(table: list[list[float]]) -> Columns:
+def _columns(table: list[float]) -> Columns:
     values = np.array(table).reshape(-1, 20)
     points = values[:, 4:19].reshape(-1, 5, 3)
     unknown = (points[..., 2] == -1) | (points[..., :2] == -1).all(axis=-1)

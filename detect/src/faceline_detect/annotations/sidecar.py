@@ -1,7 +1,8 @@
-"""What a label text has no place for, in a JSON file beside it.
+"""What a label text has no place for, in a file of JSON lines beside it.
 
-A record a picture, in the order of the pictures. It holds a checksum of the picture's rows, the picture's size, and of
-each value that the rows do not bring back the value itself, under the number of its face.
+After a first line that says what the file is, there is a record a picture, in the order of the pictures. It holds a
+checksum of the picture's rows, the picture's size, and of each value that the rows do not bring back the value itself,
+under the number of its face.
 """
 
 import json
@@ -17,10 +18,11 @@ from faceline_core.errors import FacelineError
 from faceline_detect.annotations.drafts import Columns, Draft, size_differs, unsaid
 from faceline_detect.annotations.faults import Faults
 from faceline_detect.annotations.kinds import Annotation
+from faceline_detect.annotations.text import read_text
 
-FORMAT, VERSION = "faceline-annotations", 1
-FOLDER_NAME = "faceline.json"
-"""Of the sidecar of a YOLO folder; that of label.txt is label.faceline.json."""
+HEADER = {"format": "faceline-annotations", "version": 1}
+FOLDER_NAME = "faceline.jsonl"
+"""Of the sidecar of a YOLO folder; that of label.txt is label.faceline.jsonl."""
 
 _SAME = 1e-6
 """Values that differ by no more, px, are the same."""
@@ -58,11 +60,16 @@ def record_of(picture: Annotation, draft: Draft, faces: NDArray[np.int64]) -> di
     if len(faces) != len(picture.boxes):
         record["faces"] = [len(picture.boxes), *faces.tolist()]
     for name, value, found in zip(Columns._fields, there, back, strict=True):
-        differs = ~np.isclose(value, found, rtol=0, atol=_SAME, equal_nan=True)
-        which = np.flatnonzero(differs.any(axis=tuple(range(1, value.ndim))))
+        which = np.flatnonzero(_differ(value, found).any(axis=tuple(range(1, value.ndim))))
         if len(which):
             record[name] = {str(face): _listed(value[face]) for face in which.tolist()}
     return record
+
+
+def _differ(value: NDArray[Any], found: NDArray[Any]) -> NDArray[np.bool_]:
+    if value.dtype.kind != "f":
+        return value != found
+    return ~((np.abs(value - found) <= _SAME) | (np.isnan(value) & np.isnan(found)))
 
 
 def _spread(draft: Draft, count: int, faces: NDArray[np.int64]) -> Columns:
@@ -87,8 +94,8 @@ def _checksum(rows: Sequence[str]) -> str:
 
 def sidecar_text(records: Iterable[tuple[str, Record]]) -> str:
     """The file of the records of pictures, a picture a line."""
-    lines = (f"{json.dumps(path, ensure_ascii=False)}: {json.dumps(record)}" for path, record in records)
-    return f'{{"format": "{FORMAT}", "version": {VERSION}, "pictures": {{\n' + ",\n".join(lines) + "\n}}\n"
+    lines = (json.dumps({"picture": path, **record}, ensure_ascii=False) for path, record in records)
+    return "\n".join([json.dumps(HEADER), *lines, ""])
 
 
 def read_sidecar(file: Path) -> dict[str, Record] | None:
@@ -99,15 +106,22 @@ def read_sidecar(file: Path) -> dict[str, Record] | None:
     """
     if not file.is_file():
         return None
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise FacelineError(f"{file}: is no JSON ({error}). Convert again, or remove it") from None
-    found = (content.get("format"), content.get("version")) if isinstance(content, dict) else None
-    pictures = content.get("pictures") if found == (FORMAT, VERSION) else None
-    if not isinstance(pictures, dict) or any(not isinstance(record, dict) for record in pictures.values()):
-        raise FacelineError(f"{file}: is no {FORMAT} of version {VERSION}. Convert again, or remove it")
-    return pictures
+    records: dict[str, Record] = {}
+    for line, content in enumerate(read_text(file).split("\n"), 1):
+        if line > 1 and not content.strip():
+            continue
+        try:
+            record = json.loads(content)
+        except ValueError:
+            record = None
+        if line == 1 and record != HEADER:
+            said = " and ".join(f"{key} {value}" for key, value in HEADER.items())
+            raise FacelineError(f"{file}:1: should say {said}. Convert again, or remove the file")
+        if line > 1:
+            if not isinstance(record, dict) or not isinstance(record.get("picture"), str):
+                raise FacelineError(f"{file}:{line}: is no record of a picture. Convert again, or take the line out")
+            records[record["picture"]] = record
+    return records
 
 
 def merged(drafts: Iterable[Draft], records: Mapping[str, Record], file: Path, faults: Faults) -> list[Draft]:

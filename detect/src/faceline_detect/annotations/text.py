@@ -33,11 +33,11 @@ def numbers(row: str, columns: Collection[int]) -> list[float]:
     if len(words) not in columns:
         raise RowError(f"has {len(words)} columns, expected {' or '.join(map(str, sorted(columns)))}")
     try:
-        values = [float(word) for word in words]
+        values = list(map(float, words))
     except ValueError:
         raise RowError(f"{next(word for word in words if not is_number(word))!r} is no number") from None
-    if not all(map(isfinite, values)):
-        raise RowError(f"{next(word for word in words if not isfinite(float(word)))!r} is no number")
+    if not isfinite(sum(values)):
+        raise RowError(f"{next((word for word in words if not isfinite(float(word))), row)!r} is no number")
     return values
 
 

@@ -41,7 +41,7 @@ def parse_wider(text: str, name: str, faults: Faults) -> list[Draft]:
     """
     lines = filled_lines(text)
     pictures: list[Listed] = []
-    table: list[list[float]] = []
+    table: list[float] = []
     at = 0
     while at < len(lines):
         try:
@@ -55,7 +55,7 @@ def parse_wider(text: str, name: str, faults: Faults) -> list[Draft]:
     return cut(pictures, _columns(table), f"{name}:")
 
 
-def _record(lines: Lines, at: int, name: str) -> tuple[Listed, list[list[float]], int]:
+def _record(lines: Lines, at: int, name: str) -> tuple[Listed, list[float], int]:
     """The record that begins at `at`, its numbers, and where the next begins."""
     line, path = lines[at]
     if is_row(path):
@@ -75,10 +75,10 @@ def _record(lines: Lines, at: int, name: str) -> tuple[Listed, list[list[float]]
         after = first + 1
     if after < len(lines) and is_row(lines[after][1]):
         raise _RecordError(counted, f"{path} should have {count} faces, and has more rows")
-    values = []
+    values: list[float] = []
     for number, row in rows:
         try:
-            values.append(_padded(numbers(row, _COLUMNS)))
+            values.extend(_padded(numbers(row, _COLUMNS)))
         except RowError as fault:
             raise _RecordError(number, str(fault)) from None
     listed = Listed(path, f"{name}:{line}", [row for _, row in rows], [number for number, _ in rows])
@@ -87,7 +87,7 @@ def _record(lines: Lines, at: int, name: str) -> tuple[Listed, list[list[float]]
 
 def _padded(values: list[float]) -> list[float]:
     attributes = values[4:]
-    if any(not value.is_integer() for value in attributes):
+    if list(map(int, attributes)) != attributes:
         raise RowError("an attribute is no whole number")
     return values if attributes else values + [0.0] * len(ATTRIBUTES)
 
@@ -102,7 +102,7 @@ def _is_empty(line: str) -> bool:
     return is_row(line) and not any(map(float, line.split()))
 
 
-def _columns(table: list[list[float]]) -> Columns:
+def _columns(table: list[float]) -> Columns:
     values = np.array(table).reshape(-1, 4 + len(ATTRIBUTES))
     attributes = values[:, 4:].astype(np.int64)
     boxes = values[:, :4]
