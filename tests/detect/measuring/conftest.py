@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from faceline_core.faces import Face
+from faceline_core.parameters import StageParameters
 from faceline_core.parameters.detection import DetectTest
 from faceline_detect.annotations.kinds import Annotation
 
@@ -49,19 +50,12 @@ def face_of(points_of: Callable[[Sequence[float]], np.ndarray]) -> Callable[...,
 
 
 @pytest.fixture(scope="session")
-def settings_with() -> Callable[..., DetectTest]:
-    """A function that makes the parameters of detect.test."""
+def settings_with(parameters_with: Callable[..., StageParameters]) -> Callable[..., DetectTest]:
+    """A function that gives detect.test of params.yaml with another threshold, and lists or none."""
+    test = parameters_with(("detect",), {}).detect.test
 
     def settings(working_confidence: float = 0.5, official_lists: Path | None = None) -> DetectTest:
-        return DetectTest(
-            confidence=0.02,
-            working_confidence=working_confidence,
-            nms=0.4,
-            short_side=None,
-            long_side=None,
-            scales=[1.0],
-            flip=False,
-            official_lists=None if official_lists is None else str(official_lists),
-        )
+        lists = None if official_lists is None else str(official_lists)
+        return test.model_copy(update={"working_confidence": working_confidence, "official_lists": lists})
 
     return settings
