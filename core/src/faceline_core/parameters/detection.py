@@ -171,12 +171,14 @@ class DetectTest(Section):
 class Detect(Section):
     """Scenes with labelled faces to detectors."""
 
+    data: str
+    """The folder, inside the repository, that holds all labels and pictures."""
     scenes: str
-    """Labels to train with: a file, or a folder with one; docs/annotations.md says which."""
+    """In it, labels to train with: a file, or a folder with one; docs/annotations.md says which. `.` is itself."""
     val_scenes: str | None
-    """Labels to choose the best epoch with; null holds back `val_ratio` of `scenes`."""
+    """In it, labels to choose the best epoch with; null holds back `val_ratio` of `scenes`."""
     test_scenes: str | None
-    """Labels to measure on; null holds back `test_ratio` of `scenes`."""
+    """In it, labels to measure on; null holds back `test_ratio` of `scenes`."""
     val_ratio: Annotated[float, Field(gt=0, lt=1)]
     test_ratio: Annotated[float, Field(gt=0, lt=1)]
     skip_bad: bool

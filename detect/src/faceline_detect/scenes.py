@@ -1,0 +1,97 @@
+"""The labelled scenes of a run: to train with, to choose the best epoch with, to measure on."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from faceline_core.errors import FacelineError
+from faceline_core.parameters.detection import Detect
+from faceline_core.stage.progress import say
+from faceline_detect.annotations import Annotation, Annotations, read_annotations
+from faceline_detect.splitting import split
+
+STAGE = "detect"
+_SHOWN = 10  # lines about what is left out
+
+
+class Part(NamedTuple):
+    """Some of the pictures of a label file."""
+
+    pictures: list[Annotation]
+    folder: Path
+    """They lie below it."""
+
+    @property
+    def paths(self) -> list[Path]:
+        return [self.folder / picture.path for picture in self.pictures]
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Three sets without a picture in common."""
+
+    train: Part
+    val: Part
+    test: Part
+
+
+def open_scenes(settings: Detect, seed: int) -> Scenes:
+    """Reads the labels, and holds back what is to choose and to measure with, where it has no labels of its own.
+
+    Raises:
+        FacelineError: where labels or pictures are missing or wrong, or too few to share out.
+    """
+    own = _read(settings.scenes, settings)
+    val = None if settings.val_scenes is None else _read(settings.val_scenes, settings)
+    test = None if settings.test_scenes is None else _read(settings.test_scenes, settings)
+    ratios = (0.0 if val else settings.val_ratio, 0.0 if test else settings.test_ratio)
+    parts = split(own.pictures, *ratios, seed, own.folder)
+    scenes = Scenes(
+        Part(parts[0], own.folder),
+        Part(val.pictures, val.folder) if val else Part(parts[1], own.folder),
+        Part(test.pictures, test.folder) if test else Part(parts[2], own.folder),
+    )
+    _check_apart(scenes)
+    faces = sum(len(picture.boxes) for picture in scenes.train.pictures)
+    say(
+        STAGE,
+        f"{len(scenes.train.pictures)} scenes with {faces} faces to train with, {len(scenes.val.pictures)} to choose "
+        f"with, {len(scenes.test.pictures)} to measure on",
+    )
+    return scenes
+
+
+def sha256_of_part(part: Part) -> str:
+    """Hex SHA-256 over labels and pictures."""
+    digest = hashlib.sha256()
+    for picture, path in zip(part.pictures, part.paths, strict=True):
+        for piece in (picture.path.encode(), picture.boxes, picture.landmarks, picture.ignore):
+            digest.update(piece if isinstance(piece, bytes) else piece.tobytes())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _read(name: str, settings: Detect) -> Annotations:
+    place = Path(settings.data, name)
+    if not place.exists():
+        raise FacelineError(
+            f"detect: {place} is not there. Draw scenes (dvc repro sample), or set detect.data and detect.scenes"
+        )
+    labels = read_annotations(place, skip_bad=settings.skip_bad)
+    for line in labels.left_out[:_SHOWN]:
+        say(STAGE, f"left out: {line}")
+    if len(labels.left_out) > _SHOWN:
+        say(STAGE, f"left out: {len(labels.left_out) - _SHOWN} more")
+    return labels
+
+
+def _check_apart(scenes: Scenes) -> None:
+    trained = {path.resolve() for path in scenes.train.paths}
+    for name, part in (("val_scenes", scenes.val), ("test_scenes", scenes.test)):
+        shared = next((path for path in part.paths if path.resolve() in trained), None)
+        if shared is not None:
+            raise FacelineError(
+                f"detect.{name}: {shared} is among the scenes that are trained on. Take it out of one of the two"
+            )
