@@ -64,6 +64,7 @@ def load_retinaface(path: Path, backbone: str | None = None) -> tuple[RetinaFace
             f"{path} is no checkpoint of a RetinaFace of Faceline's. Train one (dvc repro detect), or name the file as "
             "detect.retinaface.weights with epochs: 0, which makes one of published weights"
         )
+    _check_version(content, path)
     network = RetinaFace(backbone or content["backbone"])
     fill(network, content, path)
     return network.eval(), content
@@ -80,11 +81,7 @@ def fill(network: RetinaFace, content: dict[str, Any], path: Path) -> None:
     Raises:
         FacelineError: where what the checkpoint says of itself disagrees with the network, or its weights do not fit.
     """
-    if content.get("version") != VERSION:
-        raise FacelineError(
-            f"{path} is a checkpoint of version {content.get('version')}, this Faceline reads version {VERSION}. "
-            f"Train again, or use the Faceline that wrote it ({content.get('faceline')})"
-        )
+    _check_version(content, path)
     for what, own in describe(network).items():
         if content.get(what) != own:
             raise FacelineError(
@@ -139,6 +136,14 @@ def backbone_of(state: dict[str, Any]) -> str | None:
     if any(name.endswith("stage1.0.0.weight") for name in state):
         return "mobilenet0.25"
     return "resnet50" if any(name.endswith("layer4.2.conv3.weight") for name in state) else None
+
+
+def _check_version(content: dict[str, Any], path: Path) -> None:
+    if content.get("version") != VERSION:
+        raise FacelineError(
+            f"{path} is a checkpoint of version {content.get('version')}, this Faceline reads version {VERSION}. "
+            f"Train again, or use the Faceline that wrote it ({content.get('faceline')})"
+        )
 
 
 def _plain(value: Any) -> str:
