@@ -29,9 +29,8 @@ class Choosing:
         # what is found where there is no face counts as wrong only beside a box: one of no size, that does not count
         bare = np.zeros((1, 4))
         self.truths = [picture.boxes if len(picture.boxes) else bare for picture in part.pictures]
-        self.counted = [
-            [marks if len(marks) else np.zeros(1, bool) for marks in level] for level in by_height(part.pictures).values()
-        ]
+        levels = by_height(part.pictures).values()
+        self.counted = [[marks if len(marks) else np.zeros(1, bool) for marks in level] for level in levels]
 
     def __call__(self, network: RetinaFace) -> float:
         found = self._found(network)

@@ -1,0 +1,147 @@
+"""The stage, top to bottom: read labels, train detectors, measure each and their fusion, write all of it."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from faceline_core.faces import Face, read_photo
+from faceline_core.parameters import StageParameters
+from faceline_core.parameters.detection import Detect
+from faceline_core.stage.files import replaced_folder, write_json
+from faceline_core.stage.progress import progress, say
+from faceline_detect.detectors import load
+from faceline_detect.detectors.folders import write_fused, write_mtcnn, write_not_trained, write_trained
+from faceline_detect.fusion import combine
+from faceline_detect.measuring import Measured, faces_that_count, gains, measure, write_report
+from faceline_detect.scenes import STAGE, Part, Scenes, open_scenes
+from faceline_detect.training.retinaface import train_retinaface
+
+Found = dict[str, list[list[Face]]]
+"""By detector: the faces of each picture."""
+
+_AT_A_TIME = 16
+
+
+def detect(parameters: StageParameters, artifacts: Path = Path("artifacts")) -> Path:
+    """Trains what `detect.train` names, and writes `detect/` below `artifacts`, whole or not at all.
+
+    In it: `mtcnn/`, `retinaface/`, `yolo/` and `fused/`, for each detector a folder with all that it needs to search
+    pictures (that of one which is not trained says so); `metrics.json`, the figures of each side by side; `report/`
+    with curves, histories and pictures.
+
+    Returns:
+        The folder written.
+
+    Raises:
+        FacelineError: where labels, pictures, parameters or the machine do not do.
+    """
+    settings: Detect = parameters.detect
+    target = artifacts / "detect"
+    scenes = open_scenes(settings, parameters.seed)
+    if parameters.trainer.fast_dev_run:
+        if "retinaface" in settings.train:
+            train_retinaface(settings, parameters.trainer, parameters.seed, scenes, artifacts)
+        say(STAGE, "fast_dev_run: a batch of training and one of validation went through; nothing was written")
+        return target
+    with replaced_folder(target) as folder:
+        (folder / "report").mkdir()
+        if "retinaface" in settings.train:
+            _train_retinaface(parameters, scenes, artifacts, folder)
+        if "yolo" in settings.train:
+            _train_yolo(parameters, scenes, artifacts, folder)
+        names, members = ["mtcnn", *settings.train], list(settings.fusion.weights)
+        write_mtcnn(folder / "mtcnn")
+        for name in ("retinaface", "yolo"):
+            if name not in names:
+                write_not_trained(folder / name, name)
+        if fuses := set(members) <= set(names):
+            write_fused(folder / "fused", {name: folder / name for name in members}, settings.fusion, settings.test)
+        else:
+            write_not_trained(folder / "fused", "fused")
+        found = _search(settings, scenes.test, names, folder)
+        if fuses:
+            found["fused"] = [
+                combine(dict(zip(members, faces, strict=True)), settings.fusion)
+                for faces in zip(*(found[name] for name in members), strict=True)
+            ]
+        measured = _measure(settings, scenes.test, found, parameters.seed)
+        write_report(folder / "report", measured, found, *scenes.test)
+        write_json(folder / "metrics.json", _metrics(measured, members))
+    for place in [place for name in settings.train for place in (artifacts / ".scratch").glob(f"{name}-*")]:
+        shutil.rmtree(place)
+    for name, each in measured.items():
+        say(STAGE, _line(name, each))
+    say(STAGE, f"figures: {target / 'metrics.json'}, curves and pictures: {target / 'report'}")
+    return target
+
+
+def _train_retinaface(parameters: StageParameters, scenes: Scenes, artifacts: Path, folder: Path) -> None:
+    trained = train_retinaface(parameters.detect, parameters.trainer, parameters.seed, scenes, artifacts)
+    write_trained(folder / "retinaface", "retinaface", trained.model, parameters.detect.test)
+    report = folder / "report/retinaface"
+    report.mkdir()
+    for file in (trained.history, trained.sheet):
+        if file is not None:
+            shutil.copy(file, report)
+
+
+def _train_yolo(parameters: StageParameters, scenes: Scenes, artifacts: Path, folder: Path) -> None:
+    from faceline_detect.yolo.training import train_yolo
+
+    model = folder / "yolo.pt"
+    train_yolo(
+        parameters.detect.yolo,
+        scenes.train,
+        scenes.val,
+        model,
+        folder / "report/yolo",
+        seed=parameters.seed,
+        trainer=parameters.trainer,
+        artifacts=artifacts,
+    )
+    write_trained(folder / "yolo", "yolo", model, parameters.detect.test)
+    model.unlink()
+
+
+def _search(settings: Detect, part: Part, names: Sequence[str], folder: Path) -> Found:
+    """Everything that may be a face, from a score of `test.confidence`."""
+    detectors = {name: load(name, folder / name, confidence=settings.test.confidence) for name in names}
+    found: Found = {name: [] for name in names}
+    chunks = [part.paths[start : start + _AT_A_TIME] for start in range(0, len(part.paths), _AT_A_TIME)]
+    for chunk in progress(chunks, len(chunks), STAGE, f"times {_AT_A_TIME} scenes to measure on"):
+        pictures = [read_photo(path) for path in chunk]
+        for name, detector in detectors.items():
+            found[name] += detector.detect(pictures)
+    return found
+
+
+def _measure(settings: Detect, part: Part, found: Found, seed: int) -> dict[str, Measured]:
+    counted = faces_that_count(part.pictures, settings.test.official_lists)
+    return {name: measure(faces, part.pictures, settings.test, seed, counted) for name, faces in found.items()}
+
+
+def _metrics(measured: Mapping[str, Measured], members: Sequence[str]) -> dict[str, Any]:
+    """The figures of each detector, and what the fusion has over each that it is made of."""
+    figures = {name: each.figures for name, each in measured.items()}
+    if "fused" in measured:
+        figures["fused"] = figures["fused"] | {
+            "gain_over": {name: gains(measured[name], measured["fused"]) for name in members}
+        }
+    return figures
+
+
+def _line(name: str, measured: Measured) -> str:
+    """`retinaface: AP easy 0.981 medium 0.962 hard 0.911; at 0.5 precision ...`"""
+    figures = measured.figures
+
+    def shown(figure: str) -> str:
+        value = figures[figure]
+        return "-" if value is None else f"{value:.3f}"
+
+    levels = " ".join(f"{level} {shown(f'ap_{level}')}" for level in ("easy", "medium", "hard"))
+    low, high = shown("ap_hard_low"), shown("ap_hard_high")
+    return (
+        f"{name}: AP {levels} [{low}, {high}]; at {figures['working_confidence']:g} precision {shown('precision')} "
+        f"recall {shown('recall')}; landmark error {shown('nme')} ({figures['pictures']} scenes)"
+    )

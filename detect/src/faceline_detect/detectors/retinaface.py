@@ -1,0 +1,41 @@
+"""A trained RetinaFace as others call it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceline_core.faces import Face
+from faceline_detect.detectors.folders import MODELS, read_description
+from faceline_detect.retinaface.checkpoint import load_retinaface
+from faceline_detect.retinaface.searching import RetinaFaceSearch, Search
+
+
+class RetinaFaceDetector:
+    """Finds faces with landmarks.
+
+    Args:
+        place: the stage's folder, or a checkpoint by itself, which holds how it was measured.
+        device: cpu, cuda, ...
+        confidence: faces under this score are not reported; None takes the folder's.
+    """
+
+    landmarks = True
+
+    def __init__(self, place: Path, device: str, confidence: float | None):
+        if place.is_dir():
+            description = read_description(place, "retinaface")
+            network, _ = load_retinaface(place / MODELS["retinaface"])
+            search = Search(**description["search"])
+        else:
+            network, content = load_retinaface(place)
+            search = Search(**content["search"])
+        if confidence is not None:
+            search = replace(search, confidence=confidence)
+        self.confidence = search.confidence
+        self._search = RetinaFaceSearch(network, search, device)
+
+    def detect(self, images: list[NDArray[np.uint8]]) -> list[list[Face]]:
+        """As `faceline_detect.detectors.Detector`."""
+        return self._search.detect(images)
