@@ -25,6 +25,10 @@ _GREY = 114  # what YOLO was trained to see beyond a picture
 class YoloSearch:
     """Finds faces in pictures of any sizes.
 
+    Attributes:
+        landmarks: whether it gives the five landmarks of faces.
+        side: of the pictures that it was trained with, px.
+
     Args:
         path: a YOLO's .pt file, by us or by others; of several classes the one called face is looked for.
         confidence: faces under this score are not reported.
@@ -54,9 +58,8 @@ class YoloSearch:
         self._face = face_class(network, path)
         self._classes = len(network.names)  # type: ignore[arg-type]
         self.side = int(network.args["imgsz"])  # type: ignore[index]
-        self._points = getattr(network.model[-1], "kpt_shape", None)  # type: ignore[index]
-        self.landmarks = self._points is not None and self._points[0] == 5
-        """Whether it gives them."""
+        self._points = getattr(network.model[-1], "kpt_shape", (0, 0))  # type: ignore[index]
+        self.landmarks = self._points[0] == 5
         fused = network.fuse(verbose=False)  # type: ignore[operator]
         self.network = fused.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
@@ -86,9 +89,11 @@ class YoloSearch:
         short, long = self.short_side, self.long_side
         if short is None and long is None:
             long = self.side
-        scales = [own / ours for own, ours in ((short, min(height, width)), (long, max(height, width))) if own]
-        scale = min(scales)
-        scale = min(scale, (LARGEST_PHOTO / (height * width)) ** 0.5)
+        scale = (LARGEST_PHOTO / (height * width)) ** 0.5
+        if short is not None:
+            scale = min(scale, short / min(height, width))
+        if long is not None:
+            scale = min(scale, long / max(height, width))
         return max(1, round(scale * height)), max(1, round(scale * width))
 
     @torch.inference_mode()
@@ -113,9 +118,7 @@ class YoloSearch:
     def _faces(self, rows: NDArray[np.float32], scale: NDArray[np.float32]) -> list[Face]:
         faces = []
         for row in rows:
-            landmarks = None
-            if self.landmarks:
-                landmarks = row[5:].reshape(self._points)[:, :2] * scale
+            landmarks = row[5:].reshape(self._points)[:, :2] * scale if self.landmarks else None
             faces.append(Face(row[:4] * np.tile(scale, 2), landmarks, float(row[4])))
         return faces
 

@@ -93,8 +93,8 @@ def train_yolo(
             write_rows(new / "report/history.csv", run.rows)
             for plot in sorted([*run.folder.glob("*.png"), *run.folder.glob("*.jpg")]):
                 shutil.copyfile(plot, new / "report" / plot.name)
-        for place in (folder / "dataset", folder / "run"):
-            shutil.rmtree(place)
+        for place in ("dataset", "run", "state"):
+            shutil.rmtree(folder / place, ignore_errors=True)
     forget_scratch(folder)
     with written_beside(model) as beside:
         shutil.copyfile(done / "model.pt", beside)
@@ -120,7 +120,7 @@ class _Run:
         self.settings, self.name, self.data, self.seed = settings, name, data, seed
         self.device, self.precision, self.on_epoch = device, precision, on_epoch
         self.folder, self.rows = folder / "run", Rows()
-        self.progress = Progress(folder)
+        self.progress = Progress(folder / "state")
         self._threads = torch.get_num_threads()
         self._began, self._within = 0.0, False
 
