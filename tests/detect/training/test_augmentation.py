@@ -87,8 +87,8 @@ GEOMETRY = {
 
 @pytest.mark.parametrize("settings", GEOMETRY.values(), ids=GEOMETRY.keys())
 def test_landmarks_land_on_their_dots_and_left_stays_left(settings):
-    checked, mirrored = 0, 0
-    for square, labels in drawn(augmentation(**settings), SCENES, 12):
+    checked, mirrored, errors = 0, 0, []
+    for square, labels in drawn(augmentation(**settings), SCENES, 8):
         for box, points in zip(labels.boxes, labels.landmarks, strict=True):
             if np.isnan(points).any() or box[2] - box[0] < 40:
                 continue
@@ -100,9 +100,11 @@ def test_landmarks_land_on_their_dots_and_left_stays_left(settings):
             for point, which in zip(points, expected, strict=True):
                 if (np.minimum(point - box[:2], box[2:] - point) < radius).any():
                     continue  # the dot itself is cut
-                assert np.abs(dot_centre(square, box, which) - point).max() < 0.6
+                errors.append(dot_centre(square, box, which) - point)
             checked, mirrored = checked + 1, mirrored + flipped
-    assert checked >= 30
+    assert checked >= 20
+    assert np.abs(errors).max() < 0.8  # dots are drawn and enlarged by whole pixels
+    assert np.abs(np.mean(errors, axis=0)).max() < 0.1
     assert mirrored / checked == pytest.approx(settings.get("flip", 0), abs=0.25)
 
 
@@ -111,21 +113,21 @@ def test_landmarks_land_on_their_dots_and_left_stays_left(settings):
 def test_landmarks_keep_their_colours_through_everything(alone, mosaic):
     settings = ALL if alone == "all" else {alone: 0.3 if alone in ("brightness", "contrast") else 1}
     checked = 0
-    for square, labels in drawn(augmentation(**settings | {"mosaic": mosaic}), SCENES, 8):
+    for square, labels in drawn(augmentation(**settings | {"mosaic": mosaic}), SCENES, 4):
         assert (square.shape, square.dtype) == ((SIDE, SIDE, 3), np.uint8)
         for box, points in zip(labels.boxes, labels.landmarks, strict=True):
             if np.isfinite(points).all() and box[2] - box[0] >= 40:
                 found = [nearest_dot(square, point) for point in points]
                 assert found in ([0, 1, 2, 3, 4], MIRRORED)
                 checked += 1
-    assert checked >= 15
+    assert checked >= 8
 
 
 @pytest.mark.parametrize("settings", [GEOMETRY["all"], GEOMETRY["mosaic"]], ids=["alone", "mosaic"])
 def test_boxes_fit_the_faces(settings):
     """Also turned ones: a face that fills its box as an ellipse goes on doing so."""
     checked = 0
-    for square, labels in drawn(augmentation(**settings), SCENES, 12):
+    for square, labels in drawn(augmentation(**settings), SCENES, 8):
         for box, points in zip(labels.boxes, labels.landmarks, strict=True):
             if np.isnan(points).any() or box[2] - box[0] < 40 or box.min() < 3 or box.max() > SIDE - 3:
                 continue
@@ -134,9 +136,9 @@ def test_boxes_fit_the_faces(settings):
             tight = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
             if min(*tight[:2], *(part.shape[1::-1] - tight[2:])) == 0:
                 continue  # another face, or a tile's end, is too near to tell
-            assert np.abs(np.tile(corner, 2) + tight - box).max() < 2
+            assert np.abs(np.tile(corner, 2) + tight - box).max() < 2.5
             checked += 1
-    assert checked >= 20
+    assert checked >= 12
 
 
 FACE_COLOURS = np.vstack([DOTS, SKIN])
@@ -224,6 +226,9 @@ def test_shrinking_averages_and_enlarging_samples_between():
     assert np.array_equal(same, noise[100:160, 100:200])
     turned = Window(np.array([200.0, 200.0]), 1.0, 90.0, (400, 400)).cut(noise)
     assert np.array_equal(turned, np.rot90(noise, -1))
+    slope = np.broadcast_to(np.arange(0, 204, 2, dtype=np.uint8)[None, :, None], (60, 102, 3)).copy()
+    shown = Window(np.array([51.0, 30.0]), 0.25, 0.0, (24, 12)).cut(slope)[6, :, 0]  # 102 px are no multiple of 4
+    assert shown == pytest.approx(2 * (3 + 4 * (np.arange(24) + 0.5) - 0.5), abs=1.1)
     ramp = np.broadcast_to(np.arange(0, 200, 4, dtype=np.uint8)[None, :, None], (20, 50, 3)).copy()
     assert np.ptp(np.diff(Window(np.array([25.0, 10.0]), 4.0, 0.0, (80, 8)).cut(ramp)[0, :, 0].astype(int))) == 0
 
@@ -235,7 +240,7 @@ def test_outside_the_picture_is_the_networks_zero():
     assert (Window(np.array([-900.0, 0.0]), 1.0, 0.0, (9, 7)).cut(square) == np.full((7, 9, 3), FILL)).all()
 
 
-def windows(scene, scale=(0.3, 1.0), rotate=0.0, size=(SIDE, SIDE), count=200):
+def windows(scene, scale=(0.3, 1.0), rotate=0.0, size=(SIDE, SIDE), count=100):
     shape = scene.picture.shape[:2]
     return [place(shape, scene.labels, size, scale, rotate, np.random.default_rng(i)) for i in range(count)]
 
@@ -259,7 +264,7 @@ def test_unturned_windows_lie_inside_and_are_as_large_as_scale_says(size):
             assert (each.middle - each.reach > -1e-6).all()
             assert (each.middle + each.reach < limit + 1e-6).all()
         fractions = [max(size) / each.zoom / min(limit) for each in found]
-        assert 0.3 <= min(fractions) < 0.33
+        assert 0.3 <= min(fractions) < 0.35
         assert 0.95 < max(fractions) <= 1
 
 
@@ -272,9 +277,9 @@ def test_every_face_is_chosen_and_a_picture_without_is_shown_everywhere():
         for box in GROUP.labels.boxes.tolist()
     ]
     counts = np.array([len(labels.boxes) > 0 and not labels.ignore.any() for labels in shown]).reshape(-1, 4).sum(0)
-    assert counts.min() > 30
+    assert counts.min() > 15
     middles = np.array([each.middle for each in windows(EMPTY, scale=(0.3, 0.3))])
-    assert np.allclose([middles.min(0), middles.max(0)], [[60, 60], [440, 340]], atol=8)
+    assert np.allclose([middles.min(0), middles.max(0)], [[60, 60], [440, 340]], atol=12)
 
 
 def test_a_face_that_fills_its_picture_stays_whole():
@@ -343,12 +348,12 @@ def test_a_draw_is_a_function_of_seed_epoch_and_index(mosaic):
 
 def test_flip_says_nothing_of_blur():
     scene = with_faces([(100, 100, 180, 200)], size=(SIDE, SIDE))
-    found = drawn(augmentation(flip=0.5, blur=0.5), [scene], 200)
+    found = drawn(augmentation(flip=0.5, blur=0.5), [scene], 150)
     flipped = [labels.boxes[0, 0] > 120 for _, labels in found]
     blurred = [len(np.unique(square)) > len(np.unique(scene.picture)) for square, _ in found]
-    assert 70 < sum(flipped) < 130
-    assert 70 < sum(blurred) < 130
-    assert abs(np.corrcoef(flipped, blurred)[0, 1]) < 0.2
+    assert 50 < sum(flipped) < 100
+    assert 50 < sum(blurred) < 100
+    assert abs(np.corrcoef(flipped, blurred)[0, 1]) < 0.25
 
 
 @pytest.mark.parametrize(("setting", "most"), [("brightness", 0.2), ("contrast", 0.4)])

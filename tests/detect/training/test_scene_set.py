@@ -116,14 +116,22 @@ def test_large_pictures_are_reduced_and_their_labels_with_them(tmp_path, augment
     large = np.full((701, 1003, 3), 40, np.uint8)
     large[100:420, 300:560] = RED
     Image.fromarray(large).save(tmp_path / "a.png")
-    scenes = SceneSet([annotation("a.png", [(300, 100, 560, 420)])], tmp_path, SIDE, augment, 1)
+    corners = [(300, 100), (559, 100), (430, 260), (300, 419), (559, 419)]  # pixels of the face
+    scenes = SceneSet([annotation("a.png", [(300, 100, 560, 420)], corners)], tmp_path, SIDE, augment, 1)
     side = SIDE if augment is None else 2 * SIDE
     assert min(scenes.scene(0).picture.shape[:2]) == side
+    checked = 0
     for epoch in range(10):
         image, target = scenes[epoch, 0]
         ys, xs = torch.nonzero(image[0] > 130, as_tuple=True)
         found = torch.tensor([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
         assert (found - target.boxes[0]).abs().max() < 0.9
+        half = 0.5 * (target.boxes[0, 2] - target.boxes[0, 0]) / 260  # a pixel of the face now
+        expected = target.boxes[0] + torch.tensor([half, half, -half, -half]) - 0.5
+        if not target.landmarks.isnan().any():
+            assert (target.landmarks[0, [0, 4]].flatten() - expected).abs().max() < 0.02
+            checked += 1
+    assert checked >= 5
     if augment is None:
         width = SIDE * 260 / 1003
         assert float(target.boxes[0, 2] - target.boxes[0, 0]) == pytest.approx(width, abs=0.3)

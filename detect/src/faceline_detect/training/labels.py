@@ -13,7 +13,7 @@ SMALLEST = 8.0
 of 7.2 px is 0.2, below which no face may claim an anchor."""
 
 LEARNT = 0.5
-"""A face of which less is left inside is not learnt: an eye and an ear say little of where the rest ends."""
+"""A face of which no more is left inside is not learnt: an eye and an ear say little of where the rest ends."""
 
 GONE = 0.2
 """Of a face of which less is left inside nothing is kept: what is seen of it is background."""
@@ -62,9 +62,9 @@ def half_sizes(boxes: NDArray[np.float64], window: Window) -> NDArray[np.float64
 def seen_through(labels: Labels, window: Window) -> Labels:
     """The faces that a window shows, in its pixels.
 
-    Boxes are clipped to it. Learnt from are faces whose middle is inside, with LEARNT of them left and SMALLEST px of
-    size. Other faces become `ignore`, unless less than GONE of them is left. A face that is ignored, or one of whose
-    landmarks lies outside, has no landmarks.
+    Boxes are clipped to it. Learnt from are faces with more than LEARNT of them left, the middle therefore inside, and
+    SMALLEST px of size. Other faces become `ignore`, unless less than GONE of them is left. A face that is ignored, or
+    one of whose landmarks lies outside, has no landmarks.
     """
     middles = window.shown((labels.boxes[:, :2] + labels.boxes[:, 2:]) / 2)
     half = half_sizes(labels.boxes, window)
@@ -72,8 +72,7 @@ def seen_through(labels: Labels, window: Window) -> Labels:
     low, high = np.clip(middles - half, 0, size), np.clip(middles + half, 0, size)
     area = (high - low).prod(axis=1)
     left = area / np.maximum((2 * half).prod(axis=1), 1e-9)
-    inside = ((middles >= 0) & (middles < size)).all(axis=1)
-    ignore = labels.ignore | ~inside | (left < LEARNT) | (area < SMALLEST**2)
+    ignore = labels.ignore | (left <= LEARNT) | (area < SMALLEST**2)
     kept = (area > 0) & (labels.ignore | (left >= GONE))
     points = window.shown(labels.landmarks + 0.5) - 0.5
     outside = ((points < 0) | (points > size - 1)).any(axis=(1, 2))  # NaN is neither

@@ -58,21 +58,22 @@ class Window:
     def cut(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """What it shows of a picture (H, W, 3) uint8 RGB: (height, width, 3), FILL where there is no picture.
 
-        Shrunk, pixels are averaged by area first, so that none is skipped; turning and shifting sample bilinearly.
+        It is sampled bilinearly; shrunk to half or less, pixels are averaged by area first, so that none is skipped.
         """
         limit = np.array(picture.shape[1::-1])
-        margin = self.reach + _MARGIN * max(1.0, 1 / self.zoom)
-        left, top = np.clip(np.floor(self.middle - margin).astype(int), 0, limit)
-        right, bottom = np.clip(np.ceil(self.middle + margin).astype(int), 0, limit)
+        shrink = max(1, int(1 / self.zoom))  # by whole pixels, which is many times as fast; sampling does the rest
+        margin = self.reach + _MARGIN * shrink
+        low = np.floor((self.middle - margin) / shrink).astype(int) * shrink
+        high = np.ceil((self.middle + margin) / shrink).astype(int) * shrink
+        (left, top), (right, bottom) = np.clip([low, high], 0, limit)
         part = picture[top:bottom, left:right]
         if part.size == 0:
             return np.full((self.size[1], self.size[0], 3), FILL, np.uint8)
-        step = np.ones(2)
-        if self.zoom < 1:
-            full = np.array(part.shape[1::-1])
-            small = np.maximum(1, np.rint(full * self.zoom)).astype(int)
+        full = np.array(part.shape[1::-1])
+        small = np.ceil(full / shrink).astype(int)
+        if shrink > 1:
             part = cv2.resize(part, tuple(small.tolist()), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-            step = full / small
+        step = full / small
         inside = (self.middle - self.reach > -_HAIR).all() and (self.middle + self.reach < limit + _HAIR).all()
         # pixel q of `part` is centred on (q + 0.5) * step + (left, top) of the picture
         linear = self.matrix[:, :2] * step
