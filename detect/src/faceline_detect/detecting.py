@@ -9,13 +9,14 @@ from faceline_core.faces import Face, read_photo
 from faceline_core.parameters import StageParameters
 from faceline_core.parameters.detection import Detect
 from faceline_core.stage.files import replaced_folder, write_json
+from faceline_core.stage.processes import is_first
 from faceline_core.stage.progress import progress, say
 from faceline_detect.detectors import load
 from faceline_detect.detectors.folders import write_fused, write_mtcnn, write_not_trained, write_trained
 from faceline_detect.fusion import combine
 from faceline_detect.measuring import Measured, faces_that_count, gains, measure, write_report
 from faceline_detect.scenes import STAGE, Part, Scenes, open_scenes
-from faceline_detect.training.retinaface import train_retinaface
+from faceline_detect.training.retinaface import TrainedRetinaFace, train_retinaface
 
 Found = dict[str, list[list[Face]]]
 """By detector: the faces of each picture."""
@@ -39,15 +40,18 @@ def detect(parameters: StageParameters, artifacts: Path = Path("artifacts")) -> 
     settings: Detect = parameters.detect
     target = artifacts / "detect"
     scenes = open_scenes(settings, parameters.seed)
+    retinaface = None
+    if "retinaface" in settings.train:
+        retinaface = train_retinaface(settings, parameters.trainer, parameters.seed, scenes, artifacts)
     if parameters.trainer.fast_dev_run:
-        if "retinaface" in settings.train:
-            train_retinaface(settings, parameters.trainer, parameters.seed, scenes, artifacts)
         say(STAGE, "fast_dev_run: a batch of training and one of validation went through; nothing was written")
+        return target
+    if not is_first():  # of the processes that trained together
         return target
     with replaced_folder(target) as folder:
         (folder / "report").mkdir()
-        if "retinaface" in settings.train:
-            _train_retinaface(parameters, scenes, artifacts, folder)
+        if retinaface is not None:
+            _take(retinaface, folder, settings)
         if "yolo" in settings.train:
             _train_yolo(parameters, scenes, artifacts, folder)
         names, members = ["mtcnn", *settings.train], list(settings.fusion.weights)
@@ -76,9 +80,9 @@ def detect(parameters: StageParameters, artifacts: Path = Path("artifacts")) -> 
     return target
 
 
-def _train_retinaface(parameters: StageParameters, scenes: Scenes, artifacts: Path, folder: Path) -> None:
-    trained = train_retinaface(parameters.detect, parameters.trainer, parameters.seed, scenes, artifacts)
-    write_trained(folder / "retinaface", "retinaface", trained.model, parameters.detect.test)
+def _take(trained: TrainedRetinaFace, folder: Path, settings: Detect) -> None:
+    """A run's files into the stage's folder."""
+    write_trained(folder / "retinaface", "retinaface", trained.model, settings.test)
     report = folder / "report/retinaface"
     report.mkdir()
     for file in (trained.history, trained.sheet):
