@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 from faceline_core.errors import FacelineError
 from faceline_core.faces import read_photo
 from faceline_detect.detectors import load
+from faceline_detect.detectors import cascade as cascade_module
 from faceline_detect.detectors import mtcnn as mtcnn_module
 from faceline_detect.detectors.area_means import crop_means, spans, strip_means, sum_tables
 from faceline_detect.detectors.batches import equal_size_batches
@@ -46,6 +47,17 @@ def test_the_same_faces_as_facenet_pytorch_one_photo_at_a_time(mtcnn, photos):
             assert (face.box.dtype, face.landmarks.dtype) == (np.float32, np.float32)
         assert [face.score for face in faces] == sorted((face.score for face in faces), reverse=True)
     assert several > 2
+
+
+@pytest.mark.real
+def test_it_does_not_matter_in_which_parts_a_photo_is_searched(mtcnn, photos, monkeypatch):
+    for photo in photos[:3]:
+        (whole,) = mtcnn.cascade._propose(sum_tables([photo]))
+        monkeypatch.setattr(cascade_module, "_PART", 4_000)
+        (in_parts,) = mtcnn.cascade._propose(sum_tables([photo]))
+        monkeypatch.undo()
+        assert len(whole) > 10
+        np.testing.assert_allclose(in_parts, whole, atol=0.01)
 
 
 @pytest.mark.real
