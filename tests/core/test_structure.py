@@ -31,7 +31,7 @@ PLUMBING = ("core/src/faceline_core/parameters/", "core/src/faceline_core/stage/
 COMMON = {"--help", "--debug", "--version"}
 OPTIONS = {
     "sample": {"--params", "--people", "--photos", "--scenes", "--occluded", "--occluders", "--seed", "--out"},
-    "detect": {"--detector", "--device", "--json", "--draw"},
+    "detect": {"--params", "--to"},
     "preprocess": {"--params", "--aligned", "--skip-unusable"},
     "train": {"--params", "--validate", "--models", "--checkpoint"},
     "evaluate": {

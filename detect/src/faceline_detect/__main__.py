@@ -1,33 +1,33 @@
-"""faceline-detect PHOTOS [--json FILE] [--draw FOLDER]"""
+"""python -m faceline_detect [predict PHOTOS... | convert SOURCE TARGET]"""
 
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from faceline_core import __version__
-from faceline_core.stage.console import guarded
+from faceline_core.parameters import read_parameters
+from faceline_core.stage.console import guarded, stage_parser
+from faceline_detect import KEYS
+from faceline_detect.converting_command import add_convert, convert_labels
+from faceline_detect.predicting_command import add_predict, predict_photos
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="faceline-detect", description="Finds the faces in photos.")
-    parser.add_argument("photos", type=Path, nargs="+", help="photos, or folders that are searched with all below them")
-    parser.add_argument("--detector", default="mtcnn", help="which (default: mtcnn)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: cpu)")
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write boxes, landmarks and scores here, else to stdout"
-    )
-    parser.add_argument("--draw", type=Path, metavar="FOLDER", help="also write the photos with their faces marked")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.add_argument("--version", action="version", version=f"faceline-detect {__version__}")
+    parser = stage_parser("detect", "Scenes with labelled faces to detectors in artifacts/detect, each measured.")
+    parser.usage = f"{parser.prog} [options]\n       {parser.prog} predict PHOTOS... [options]"
+    parser.usage += f"\n       {parser.prog} convert SOURCE TARGET [options]"
+    commands = parser.add_subparsers(title="instead of that", dest="command", metavar="COMMAND", prog=parser.prog)
+    add_predict(commands).set_defaults(work=predict_photos)
+    add_convert(commands).set_defaults(work=convert_labels)
+    parser.set_defaults(work=_detect)
     options = parser.parse_args(arguments)
+    return guarded("detect", lambda: options.work(options), debug=options.debug)
 
-    def work() -> None:
-        from faceline_detect.finding import find_in_photos
 
-        find_in_photos(options.photos, options.detector, options.device, options.json, options.draw)
+def _detect(options: argparse.Namespace) -> None:
+    parameters = read_parameters(options.params, KEYS)
+    from faceline_detect.detecting import detect
 
-    return guarded("detect", work, debug=options.debug)
+    detect(parameters)
 
 
 if __name__ == "__main__":

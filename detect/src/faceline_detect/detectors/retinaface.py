@@ -24,7 +24,7 @@ class RetinaFaceDetector:
     landmarks = True
 
     def __init__(self, place: Path, device: str, confidence: float | None):
-        if place.is_dir():
+        if place.is_dir() or not place.suffix:
             description = read_description(place, "retinaface")
             network, _ = load_retinaface(place / MODELS["retinaface"])
             search = Search(**description["search"])

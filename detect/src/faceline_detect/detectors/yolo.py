@@ -22,7 +22,7 @@ class YoloDetector:
     """
 
     def __init__(self, place: Path, device: str, confidence: float | None):
-        if place.is_dir():
+        if place.is_dir() or not place.suffix:
             search = read_description(place, "yolo")["search"]
             place = place / MODELS["yolo"]
         else:
