@@ -57,8 +57,8 @@ def split(
         lacking = next((name for name in spans if not held[name]), None)
         if lacking is None:
             break
-        nearest = min(max(held.values(), key=len), key=lambda leader: _distance(place[leader], spans[lacking]))
-        chosen[nearest] = lacking
+        largest: list[str] = max(held.values(), key=len)
+        chosen[min(largest, key=lambda leader: _distance(place[leader], spans[lacking]))] = lacking
     by_path = {each.path: chosen[leader] for leader, members in groups.items() for each in members}
     train, val, test = ([each for each in pictures if by_path[each.path] == name] for name in ("train", "val", "test"))
     return train, val, test

@@ -49,7 +49,7 @@ class Pictures:
         return len(self._decoded)
 
     def picture(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        """(H, W, 3) uint8 RGB, upright, not to be written to; and (2,) what its width and height were multiplied by."""
+        """(H, W, 3) uint8 RGB, upright, read only; and (2,) what its width and height were multiplied by."""
         return self._decoded[index] if index < len(self._decoded) else self._read(index)
 
     def _read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
@@ -60,8 +60,9 @@ class Pictures:
             raise FacelineError(f"{path}: {error.strerror}. Put it there, or take it out of the labels") from error
         height, width = photo.shape[:2]
         reduced = self.shorter / min(height, width)
-        if reduced >= 1:
-            return photo, np.ones(2)
-        size = (max(1, round(width * reduced)), max(1, round(height * reduced)))
-        small: NDArray[np.uint8] = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        return small, np.array(size) / (width, height)
+        size = (width, height)
+        if reduced < 1:
+            size = (max(1, round(width * reduced)), max(1, round(height * reduced)))
+            photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        photo.flags.writeable = False
+        return photo, np.array(size) / (width, height)

@@ -60,7 +60,7 @@ def place(
 
 def _back(shown: NDArray[np.float64], window: Window) -> NDArray[np.float64]:
     """(2,) a way in the window as a way in the picture."""
-    return window.turn.T @ shown / window.zoom  # type: ignore[no-any-return]
+    return window.turn.T @ shown / window.zoom
 
 
 def _inside(middle: NDArray[np.float64], window: Window, limit: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -48,7 +48,8 @@ class Window:
     @property
     def reach(self) -> NDArray[np.float64]:
         """(2,) how far the window reaches from its middle, px of the picture along its sides."""
-        return np.abs(self.turn.T) @ np.array(self.size) / (2 * self.zoom)
+        reach: NDArray[np.float64] = np.abs(self.turn.T) @ np.array(self.size) / (2 * self.zoom)
+        return reach
 
     def shown(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """(..., 2) of the picture to (..., 2) of the window."""
