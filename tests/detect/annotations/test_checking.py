@@ -57,7 +57,7 @@ def test_pictures_elsewhere(write_labels, tmp_path, draw):
     file = write_labels("wider.txt", "d.jpg\n0\ne.jpg\n0\n")
     with pytest.raises(
         FacelineError,
-        match=rf"wider.txt:1: d.jpg is neither in {tmp_path}/images nor in {tmp_path}, nor any of the 1 others. Put",
+        match=rf"wider.txt:1: d.jpg is not in {tmp_path}/images or {tmp_path}, nor any of the 1 others. Put",
     ):
         read_annotations(file)
     with pytest.raises(FacelineError, match="nowhere is no folder"):
@@ -65,3 +65,10 @@ def test_pictures_elsewhere(write_labels, tmp_path, draw):
     for name in ("d.jpg", "e.jpg"):
         draw(tmp_path / "elsewhere" / name)
     assert read_annotations(file, images=tmp_path / "elsewhere").folder == tmp_path / "elsewhere"
+
+
+def test_archives_of_wider_face_unpacked_side_by_side(write_labels, tmp_path, draw):
+    file = write_labels("wider_face_split/wider_face_val_bbx_gt.txt", "0--Parade/a.jpg\n1\n1 2 30 40\n")
+    draw(tmp_path / "WIDER_val/images/0--Parade/a.jpg")
+    assert read_annotations(file).folder == tmp_path / "WIDER_val/images"
+    assert read_annotations(tmp_path / "wider_face_split").source == file

@@ -25,6 +25,7 @@ def test_its_name_and_what_it_holds(label_set, tmp_path, kind, name):
         "retinaface": ({"attributes"}, {"ignore", "attributes"}),
         "yolo": ({"boxes", "attributes", "scores"}, {"faces", "boxes", "landmarks", "ignore", "attributes"}),
     }[kind]
+    assert kind != "yolo" or (records[1]["faces"], list(records[1]["landmarks"])) == ([4, 3], ["1"])
     assert not list((tmp_path / kind).rglob("*.new"))
 
 
@@ -105,7 +106,7 @@ def test_one_that_does_not_do(label_set, tmp_path, text, said):
         read_annotations(tmp_path / "wider")
 
 
-@pytest.mark.parametrize("value", [{"0": [1, 2]}, {"9": [0] * 6}, [1], {"x": 1}])
+@pytest.mark.parametrize("value", [{"0": [1, 2]}, {"9": [0] * 6}, [1], {"x": 1}, {"0": None}, {"0": 1e300}])
 def test_a_broken_record(label_set, tmp_path, value):
     write_annotations(label_set, tmp_path / "retinaface", "retinaface", link="hard")
     file = tmp_path / "retinaface/label.faceline.jsonl"

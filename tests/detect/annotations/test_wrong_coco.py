@@ -31,7 +31,7 @@ def coco(**changes):
 COCO = {
     "box": ({"bbox_in_face": [10, 10, 20]}, "annotation 7: bbox should hold 4 numbers, found 3", OUT, "b"),
     "no box": ({"bbox_in_face": None}, "annotation 7: bbox should hold 4 numbers, found none", OUT, "b"),
-    "text": ({"bbox_in_face": [10, "10", 20, 20]}, 'annotation 7: bbox: "10" is no number', OUT, "b"),
+    "text": ({"bbox_in_face": [10, "10", 20, 20]}, 'annotation 7: bbox: "10" is no number of use', OUT, "b"),
     "keypoints": (
         {"keypoints_in_face": [1] * 51},
         "annotation 7: keypoints should hold 15 numbers, found 51",

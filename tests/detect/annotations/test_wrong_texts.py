@@ -19,6 +19,12 @@ WIDER = {  # text, the line and what is said of it, what becomes of it, which pi
         "b",
     ),
     "count missing at the end": (GOOD + "a.jpg\n", "4: the file ends before the number of faces of a.jpg", OUT, "b"),
+    "count missing before a path": (
+        "a.jpg\n" + GOOD,
+        "2: the number of faces of a.jpg was expected, found 'b.jpg'",
+        OUT,
+        "b",
+    ),
     "count too large": ("a.jpg\n2\n10 10 20 20\n" + GOOD, "2: a.jpg should have 2 faces, and has 1 rows", OUT, "b"),
     "count too large at the end": (
         GOOD + "a.jpg\n2\n10 10 20 20\n",
@@ -39,7 +45,7 @@ WIDER = {  # text, the line and what is said of it, what becomes of it, which pi
         "b",
     ),
     "no number": ("a.jpg\n1\n10 1o 20 20\n" + GOOD, "3: '1o' is no number", OUT, "b"),
-    "nan": ("a.jpg\n1\n10 nan 20 20\n" + GOOD, "3: 'nan' is no number", OUT, "b"),
+    "nan": ("a.jpg\n1\n10 nan 20 20\n" + GOOD, "3: 'nan' is no number of use", OUT, "b"),
     "part of an attribute": (
         "a.jpg\n1\n10 10 20 20 0 0.5 0 0 0 0\n" + GOOD,
         "3: an attribute is no whole number",
@@ -67,7 +73,7 @@ WIDER = {  # text, the line and what is said of it, what becomes of it, which pi
         "b",
     ),
     "missing": ("c.jpg\n0\n" + GOOD, "1: {folder}/images/c.jpg is not there", OUT, "b"),
-    "elsewhere": ("../a.jpg\n0\n" + GOOD, "1: ../a.jpg should be a path below the folder of pictures", OUT, "b"),
+    "elsewhere": ("../a.jpg\n0\n" + GOOD, "1: '../a.jpg' should be a path below the folder of pictures", OUT, "b"),
 }
 
 RETINAFACE = {

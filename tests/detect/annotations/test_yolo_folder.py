@@ -102,7 +102,7 @@ def test_points_without_visibility(lay):
         ("names: [face]", "names no train or val"),
         ("- a", "names no train or val"),
         ("a: [", "is no YAML"),
-        ("path: /nowhere/at/all\ntrain: images", "path: /nowhere/at/all is no folder. Take it out"),
+        ("path: /nowhere/at/all\ntrain: images", "path: /nowhere/at/all is not there. Take it out"),
         ("train: pictures", "its pictures should lie in .*/pictures. Put them there, or name them: --images"),
     ],
 )

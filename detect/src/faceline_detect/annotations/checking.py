@@ -21,6 +21,9 @@ INSIDE = 0.5
 MARGIN = 0.5
 """How far from its box a landmark may lie, over the box's width and height: beside a head in profile they do."""
 
+_NAME = 255
+"""Bytes that the name of a file or folder can have."""
+
 
 def with_good_paths(drafts: Sequence[Draft], faults: Faults) -> list[Draft]:
     """Those whose paths lie below the folder of pictures, and of which there is one record alone.
@@ -33,9 +36,8 @@ def with_good_paths(drafts: Sequence[Draft], faults: Faults) -> list[Draft]:
     first: dict[str, str] = {}
     good = []
     for draft in drafts:
-        path = PurePosixPath(draft.path)
-        if path.is_absolute() or ".." in path.parts:
-            faults.picture(draft.place, f"{draft.path} should be a path below the folder of pictures")
+        if not _is_below(PurePosixPath(draft.path)):
+            faults.picture(draft.place, f"{draft.path[:80]!r} should be a path below the folder of pictures")
         elif records[draft.path] == 1:
             good.append(draft)
         elif draft.path in first:
@@ -43,6 +45,15 @@ def with_good_paths(drafts: Sequence[Draft], faults: Faults) -> list[Draft]:
         else:
             first[draft.path] = draft.place
     return good
+
+
+def _is_below(path: PurePosixPath) -> bool:
+    """Whether a file can be called so, and lies below where the path begins."""
+    try:
+        longest = max((len(part.encode()) for part in path.parts), default=0)
+    except UnicodeEncodeError:
+        return False
+    return not path.is_absolute() and ".." not in path.parts and 0 < longest <= _NAME and "\0" not in str(path)
 
 
 def size_in(folder: Path, path: str, place: str, faults: Faults) -> tuple[int, int] | None:
@@ -57,8 +68,10 @@ def size_in(folder: Path, path: str, place: str, faults: Faults) -> tuple[int, i
         width, height = picture_size(folder / path)
     except PhotoError as error:
         faults.picture(place, f"{folder / path} {error.reason}")
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    except FileNotFoundError:
         faults.picture(place, f"{folder / path} is not there")
+    except OSError as error:
+        faults.picture(place, f"{folder / path} cannot be opened ({(error.strerror or 'failed').lower()})")
     else:
         shape = f"{folder / path} is {width} x {height} px"
         if min(width, height) < LEAST_SIDE:

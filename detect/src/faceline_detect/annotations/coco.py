@@ -8,7 +8,6 @@ Source: "Data format" of the COCO data set.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from faceline_core.errors import FacelineError
 from faceline_detect.annotations.drafts import Draft, unsaid
 from faceline_detect.annotations.faults import Faults
 from faceline_detect.annotations.kinds import ATTRIBUTES, Annotation
-from faceline_detect.annotations.text import RowError
+from faceline_detect.annotations.text import LARGEST, RowError
 
 POINTS = ("left_eye", "right_eye", "nose", "left_mouth_corner", "right_mouth_corner")
 _FACE = "face"
@@ -128,14 +127,14 @@ def _numbers(record: Mapping[str, Any], key: str, count: int) -> np.ndarray:
         found = f"{len(values)}" if isinstance(values, list) else "none"
         raise RowError(f"{key} should hold {count} numbers, found {found}")
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-            raise RowError(f"{key}: {json.dumps(value)[:40]} is no number")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+            raise RowError(f"{key}: {json.dumps(value)[:40]} is no number of use")
     return np.array(values, np.float64)
 
 
 def _whole(record: Mapping[str, Any], key: str) -> int:
     value = record.get(key, 0)
-    if not isinstance(value, int):
+    if not isinstance(value, int) or abs(value) > LARGEST:
         raise RowError(f"{key}: {json.dumps(value)[:40]} is no whole number")
     return int(value)
 

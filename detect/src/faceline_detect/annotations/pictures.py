@@ -19,7 +19,7 @@ _TELLING = (b"eXIf", b"iTXt", b"zTXt", b"tEXt")
 
 
 def folder_of(labels: Path, paths: Sequence[str], place: str) -> Path:
-    """Where the pictures of a label file lie: in `images/` beside it, or in its folder.
+    """Where the pictures of a label file lie: images/ beside it, its folder, or where WIDER FACE's archives have them.
 
     Args:
         labels: the file.
@@ -27,15 +27,17 @@ def folder_of(labels: Path, paths: Sequence[str], place: str) -> Path:
         place: of the first one's record, for messages.
 
     Raises:
-        FacelineError: where none of them is in either.
+        FacelineError: where none of them is in any of these.
     """
-    places = (labels.parent / "images", labels.parent)
+    splits = (split for split in ("train", "val") if f"_{split}_" in labels.name)
+    archives = (labels.absolute().parent.parent / f"WIDER_{split}/images" for split in splits)
+    places = (labels.parent / "images", labels.parent, *archives)
     for folder in places:
         if any((folder / path).is_file() for path in paths):
             return folder
     more = f", nor any of the {len(paths) - 1} others" if len(paths) > 1 else ""
     raise FacelineError(
-        f"{place}: {paths[0]} is neither in {places[0]} nor in {places[1]}{more}. "
+        f"{place}: {paths[0]} is not in {' or '.join(map(str, places))}{more}. "
         "Put the pictures there, or name their folder: --images"
     )
 

@@ -34,8 +34,7 @@ def read_annotations(
         place: a label file, or a folder with one: label.txt, wider.txt, *bbx_gt.txt, a .json, data.yaml, or images/
             and labels/.
         kind: wider, retinaface, coco or yolo; None tells it by the content.
-        images: the folder of pictures; None looks in images/ beside the label file, then in the file's folder, and
-            for YOLO where data.yaml says.
+        images: the folder of pictures; None looks where `folder_of` says, and for YOLO where data.yaml says.
         skip_bad: go on where a label or a picture is wrong, instead of raising. A wrong face is ignored (`ignore`), so
             that it does not become background; a picture that cannot be used, or whose faces are not all known, is
             left out. Each has a line in `left_out`.

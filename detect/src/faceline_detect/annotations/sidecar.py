@@ -18,7 +18,7 @@ from faceline_core.errors import FacelineError
 from faceline_detect.annotations.drafts import Columns, Draft, size_differs, unsaid
 from faceline_detect.annotations.faults import Faults
 from faceline_detect.annotations.kinds import Annotation
-from faceline_detect.annotations.text import read_text
+from faceline_detect.annotations.text import LARGEST, read_text
 
 HEADER = {"format": "faceline-annotations", "version": 1}
 FOLDER_NAME = "faceline.jsonl"
@@ -150,19 +150,26 @@ def merged(drafts: Iterable[Draft], records: Mapping[str, Record], file: Path, f
     return whole
 
 
+def _values(listed: Any, dtype: np.dtype[Any]) -> NDArray[np.float64]:
+    values = np.array(listed, np.float64)  # null becomes NaN
+    if not (np.abs(np.nan_to_num(values)) <= LARGEST).all() or (dtype.kind != "f" and np.isnan(values).any()):
+        raise ValueError(f"{json.dumps(listed)[:40]} is no value")
+    return values
+
+
 def _with(draft: Draft, record: Record, file: Path) -> Draft:
     try:
         count, *faces = record.get("faces", [len(draft.boxes), *range(len(draft.boxes))])
         columns = _spread(draft, count, np.array(faces, np.int64))
         for name, column in zip(Columns._fields, columns, strict=True):
             for face, value in record.get(name, {}).items():
-                column[int(face)] = np.array(value, np.float64)  # null is NaN
+                column[int(face)] = _values(value, column.dtype)
         lines: list[int | None] = [None] * count
         for face, line in zip(faces, draft.lines, strict=True):
             lines[face] = line
         size = tuple(map(int, record["size"])) if "size" in record else draft.size
         if np.isnan(columns.boxes).any():
             raise ValueError("a face has no box")
-    except (ValueError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise FacelineError(f"{file}: the record of {draft.path} is broken ({error}). Convert again") from None
     return Draft(draft.path, draft.place, *columns, draft.rows, lines, draft.numbered, size)

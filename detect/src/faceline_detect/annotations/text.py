@@ -6,9 +6,20 @@ from pathlib import Path
 
 from faceline_core.errors import FacelineError
 
+LARGEST = 1e9
+"""Whatever is larger is no label."""
+
 
 class RowError(ValueError):
     """A row that cannot be read; the message is a clause: `'1o' is no number`."""
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder; there is none where a name is too long to be one."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def read_text(file: Path) -> str:
@@ -27,7 +38,7 @@ def numbers(row: str, columns: Collection[int]) -> list[float]:
         columns: how many there may be.
 
     Raises:
-        RowError: where there are more or fewer, or one is no number, or not finite.
+        RowError: where there are more or fewer, or one is no number, or not finite, or larger than LARGEST.
     """
     words = row.split()
     if len(words) not in columns:
@@ -36,8 +47,8 @@ def numbers(row: str, columns: Collection[int]) -> list[float]:
         values = list(map(float, words))
     except ValueError:
         raise RowError(f"{next(word for word in words if not is_number(word))!r} is no number") from None
-    if not isfinite(sum(values)):
-        raise RowError(f"{next((word for word in words if not isfinite(float(word))), row)!r} is no number")
+    if not (isfinite(sum(values)) and min(values) >= -LARGEST and max(values) <= LARGEST):
+        raise RowError(f"{next(word for word in words if not abs(float(word)) <= LARGEST)!r} is no number of use")
     return values
 
 

@@ -14,7 +14,7 @@ from faceline_detect.annotations.checking import size_in, with_good_paths
 from faceline_detect.annotations.drafts import Draft
 from faceline_detect.annotations.faults import Faults
 from faceline_detect.annotations.sidecar import merged, read_sidecar, sidecar_of
-from faceline_detect.annotations.text import read_text
+from faceline_detect.annotations.text import is_there, read_text
 from faceline_detect.annotations.yolo_text import FLIP, KEYPOINTS, Rows, parse_yolo
 
 DATA, IMAGES, LABELS = "data.yaml", "images", "labels"
@@ -64,7 +64,7 @@ def open_yolo(place: Path, images: Path | None) -> YoloFolder:
             rows = _rows(root / DATA, _loaded(root / DATA))
     if images is not None:
         return YoloFolder(root, ((images, root / LABELS),), rows)
-    missing = next((one for one in places if not one.exists()), None)
+    missing = next((one for one in places if not is_there(one)), None)
     if missing is not None:
         raise FacelineError(f"{place}: its pictures should lie in {missing}. Put them there, or name them: --images")
     return YoloFolder(root, tuple((one, None) for one in places), rows)
@@ -91,8 +91,8 @@ def _loaded(file: Path) -> Mapping[str, Any]:
 
 def _root(file: Path, content: Mapping[str, Any]) -> Path:
     root = file.parent / str(content.get("path") or "")
-    if not root.is_dir():
-        raise FacelineError(f"{file}: path: {content['path']} is no folder. Take it out: then it is the file's own")
+    if not is_there(root):
+        raise FacelineError(f"{file}: path: {content['path']} is not there. Take it out: then it is the file's own")
     return root
 
 
@@ -106,9 +106,8 @@ def _places(file: Path, content: Mapping[str, Any], root: Path) -> list[Path]:
 
 def _rows(file: Path, content: Mapping[str, Any]) -> Rows:
     names = content.get("names")
-    called = {int(key): str(name) for key, name in names.items()} if isinstance(names, dict) else None
-    if called is None:
-        called = dict(enumerate(map(str, names))) if isinstance(names, list) else {}
+    listed = enumerate(names) if isinstance(names, list) else names.items() if isinstance(names, dict) else ()
+    called = {key: str(name) for key, name in listed}
     known = len(called) or (content["nc"] if isinstance(content.get("nc"), int) else 1)
     faces = [key for key, name in called.items() if name.lower() == "face"] if known > 1 else [0]
     if len(faces) != 1:
@@ -138,7 +137,7 @@ def read_yolo(place: Path, images: Path | None, faults: Faults) -> tuple[list[Dr
         faults.picture(str(label), "its picture is not there")
     drafts = []
     for picture, label in pairs.items():
-        labelled = label.is_file()
+        labelled = is_there(label)
         path = Path(os.path.relpath(picture, folder)).as_posix()
         size = size_in(folder, path, str(label), faults) if labelled or records is None else None
         if size is None:
