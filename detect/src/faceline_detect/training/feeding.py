@@ -13,15 +13,19 @@ from faceline_core.errors import FacelineError
 from faceline_core.parameters.detection import RetinaFaceSettings
 from faceline_core.parameters.training import Trainer
 from faceline_core.stage.files import written_beside
+from faceline_core.stage.memory import available_bytes
+from faceline_core.stage.progress import say
 from faceline_core.training.epoch_batches import EpochBatches
 from faceline_core.training.loading import EpochLoader, workers
-from faceline_detect.scenes import Scenes
+from faceline_core.training.trainer import processes
+from faceline_detect.scenes import STAGE, Scenes
 from faceline_detect.training.contact_sheet import contact_sheet
 from faceline_detect.training.detection import Squares
 from faceline_detect.training.scene_set import SceneSet
 from faceline_detect.training.targets import Target
 
 _SHEET, _COLUMNS = 16, 4
+_SHARE_OF_MEMORY = 4  # one part of so many of what is free, for the decoded pictures of all processes
 
 
 class Feeding(lightning.LightningDataModule):
@@ -38,8 +42,10 @@ class Feeding(lightning.LightningDataModule):
     def __init__(self, scenes: Scenes, settings: RetinaFaceSettings, trainer: Trainer, seed: int, sheet: Path):
         super().__init__()
         self.settings, self.trainer_settings, self.seed, self.sheet = settings, trainer, seed, sheet
-        self.train_set = SceneSet(*scenes.train, settings.side, settings.augment, seed)
-        self.val_set = SceneSet(*scenes.val, settings.side, None, seed)
+        say(STAGE, f"reads {len(scenes.train.pictures)} scenes into memory, as many as fit")
+        memory = available_bytes() // (_SHARE_OF_MEMORY * processes(trainer))
+        self.train_set = SceneSet(*scenes.train, settings.side, settings.augment, seed, memory)
+        self.val_set = SceneSet(*scenes.val, settings.side, None, seed, memory)
         if settings.batch_size > len(self.train_set):
             raise FacelineError(
                 f"detect.retinaface.batch_size: {settings.batch_size} scenes a batch, but there are "
