@@ -21,6 +21,8 @@ from faceline_evaluate.inference import Recognised, recognise
 from faceline_evaluate.verification import Verification
 
 EMBEDDING, LOCAL, COMBINED = "embedding", "local", "combined"
+SPOKEN = {EMBEDDING: "embedding", LOCAL: "matcher", COMBINED: "both"}
+"""By what pairs are compared, in lines and pictures."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _RANKS = (1, 5)
 def identification_figures(
     compared: Compared, matcher: QAConv, statistics: ScoreStatistics | None, top: int
 ) -> dict[str, Any]:
-    """How often the right person comes first, or among the first five.
+    """How often the right person comes first, or among the first five, which are left out where there are no more.
 
     The gallery is the first face of each person; the probes are all others, but for copies of a gallery's photo.
 
@@ -47,7 +47,7 @@ def identification_figures(
 
 def _shares(ranked: NDArray[np.int64], right: NDArray[np.intp]) -> dict[str, float]:
     place = np.argmax(ranked == right[:, None], axis=1)
-    return {f"rank_{rank}": float(np.mean(place < rank)) for rank in _RANKS}
+    return {f"rank_{rank}": float(np.mean(place < rank)) for rank in _RANKS if rank < ranked.shape[1]}
 
 
 def _at(seen: Seen, places: NDArray[np.intp]) -> Seen:

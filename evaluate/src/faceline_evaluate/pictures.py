@@ -17,13 +17,17 @@ mpl.use("agg")
 _NAMED_PEOPLE = 45
 """More people than this do not get their names on the axes."""
 _DPI = 130
+_BINS = 100
+_NARROWEST = 1e-6
+"""Of an axis of scores, where all are alike."""
 _COLOURS = ("tab:blue", "tab:green", "tab:red")
 
 
 def draw_roc(path: Path, sets: dict[str, Verification], fars: Sequence[float], known: str) -> None:
     """VR over FAR on a logarithmic axis, a line for each set of pairs by one score; the axis ends where one impostor
-    pair is accepted. That of the set `known` is dashed, unless it is alone."""
-    figure, axes = plt.subplots(figsize=(6.4, 4.8), layout="constrained")
+    pair is accepted. That of the set `known` is dashed, unless it is alone. What the lines are stands below the axes:
+    within them a curve can be anywhere."""
+    figure, axes = plt.subplots(figsize=(6.4, 4.7 + 0.2 * len(sets)), layout="constrained")
     for number, (name, verification) in reversed(list(enumerate(sets.items()))):  # the first over the others
         curve, shown = verification.curve, _from_lowest_far(verification.curve)
         label = f"{name}: {verification.people} people, {len(verification.pairs.impostor):,} impostor pairs"
@@ -37,7 +41,8 @@ def draw_roc(path: Path, sets: dict[str, Verification], fars: Sequence[float], k
     axes.set(xscale="log", xlim=(lowest, 1), ylim=(0, 1.03), xlabel="false accept rate", ylabel="verification rate")
     axes.set_title("ROC: are two faces one person?")
     axes.grid(axis="y", color="0.9")
-    axes.legend(loc="lower right", fontsize="medium" if len(sets) <= 2 else "small")
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles[::-1], labels[::-1], loc="outside lower center", fontsize="small", frameon=False)
     save(path, figure)
 
 
@@ -51,7 +56,6 @@ def draw_scores(
     path: Path,
     name: str,
     score: str,
-    ends: tuple[float, float],
     verification: Verification,
     threshold: float | None,
     far: float,
@@ -62,20 +66,20 @@ def draw_scores(
         path: the file.
         name: of the set.
         score: what the scores are.
-        ends: the lowest and the highest that they can be.
         verification: the pairs.
         threshold: the one chosen for the rate; None draws none.
         far: that rate.
     """
     figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
     genuine, impostor = verification.pairs.genuine, verification.pairs.impostor
-    edges = np.linspace(*ends, 101)
+    ends = float(verification.scores.min()), float(verification.scores.max())
+    edges = np.linspace(*ends, _BINS + 1)
     for scores, label in ((impostor, "impostor"), (genuine, "genuine")):
         weights = np.full(len(scores), 1 / len(scores))
         axes.hist(scores, edges, weights=weights, alpha=0.6, label=f"{label}, {len(scores):,} pairs")
-    width = ends[1] - ends[0]
-    lowest = max(ends[0], float(verification.scores.min()) - 0.025 * width)
-    highest = ends[1] + 0.01 * width
+    shown = ends if threshold is None else (min(ends[0], threshold), max(ends[1], threshold))
+    margin = 0.02 * max(shown[1] - shown[0], _NARROWEST)
+    lowest, highest = shown[0] - margin, shown[1] + margin
     place = 1.0 if threshold is None else (threshold - lowest) / (highest - lowest)
     if threshold is not None:
         at_the_end = place > 0.75  # the words take a quarter of the width
@@ -91,7 +95,7 @@ def draw_scores(
             fontsize=8,
         )
     axes.set(xlim=(lowest, highest), xlabel=score, ylabel="share of pairs")
-    axes.set_title(f"Scores of {name}")
+    axes.set_title(f"{score[0].upper()}{score[1:]}: {name}")
     axes.margins(y=0.3)  # room for the words above the bars
     axes.legend(loc="upper left" if place > 0.37 else "upper right")  # beside the words
     save(path, figure)

@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from faceline_core.stage.progress import say
+from faceline_evaluate.comparing import COMBINED, EMBEDDING, SPOKEN
 from faceline_evaluate.occlusion import GROUPS
 from faceline_evaluate.unknown import named
 from faceline_evaluate.verification import far_name, far_to_show
 
 _FEW_PEOPLE = 10
 """Below this the stage says that its thresholds hang on a few people."""
-_NAMES = {"embedding": "embedding", "local": "matcher", "combined": "both"}
-"""How each score is called here."""
 
 
 def report(metrics: dict[str, Any], split: str, fars: list[float], output: Path) -> None:
@@ -44,16 +43,18 @@ def report(metrics: dict[str, Any], split: str, fars: list[float], output: Path)
 
 def _report_unseen(metrics: dict[str, Any], fars: list[float]) -> None:
     several = "unseen_local" in metrics
-    for score, name in _NAMES.items():
+    for score, name in SPOKEN.items():
         if named(score) in metrics:
             unseen = metrics[named(score)]
             how = f" by {name}" if several else ""
+            if score == COMBINED:
+                how += f" ({_weights(metrics['score_weights'])})"
             say(
                 "evaluate",
                 f"unknown people{how}: AUC {unseen['auc']:.4f}, EER {unseen['eer']:.4f} ({unseen['people']} people, "
                 f"{unseen['genuine_pairs']} genuine and {unseen['impostor_pairs']} impostor pairs)",
             )
-            if score == "embedding":
+            if score == EMBEDDING:
                 _note_few_people(unseen["people"], metrics["unseen_val"]["people"])
             for far in fars:
                 line = _rate_line(unseen["vr"][far_name(far)], unseen["impostor_pairs"])
@@ -78,18 +79,25 @@ def _report_occlusion(occlusion: dict[str, Any], far: float) -> None:
     say("evaluate", f"occlusion ({counts} faces), VR at FAR {far:g} among the pairs of each kind:")
     for group in GROUPS:
         figures = occlusion[group]
-        rates = {name: figures[score]["vr"][far_name(far)] for score, name in _NAMES.items() if score in figures}
+        rates = {name: figures[score]["vr"][far_name(far)] for score, name in SPOKEN.items() if score in figures}
         said = ", ".join(f"{name} {_rate(rate)}" for name, rate in rates.items())
         pairs = f"{figures['genuine_pairs']} genuine, {figures['impostor_pairs']} impostor"
         say("evaluate", f"  {group} occluded ({pairs}): {said}")
 
 
+def _weights(weights: dict[str, float]) -> str:
+    return " + ".join(f"{weights[score]:g} {SPOKEN[score]}" for score in weights)
+
+
 def _report_visibility(visibility: dict[str, Any]) -> None:
-    hidden = "none" if visibility["iou_hidden"] is None else f"{visibility['iou_hidden']:.3f}"
+    hidden, visible = (
+        "none" if visibility[name] is None else f"{visibility[name]:.3f}" for name in ("iou_hidden", "iou_visible")
+    )
     say(
         "evaluate",
-        f"predicted visibility: off by {visibility['mean_absolute_error']:.3f} on average, IoU of what is hidden "
-        f"{hidden} ({visibility['faces']} faces, {visibility['hidden_share']:.1%} hidden)",
+        f"predicted visibility: off by {visibility['mean_absolute_error']:.3f} on average (calling everything visible: "
+        f"{visibility['hidden_share']:.3f}), IoU {hidden} of what is hidden, {visible} of what is visible "
+        f"({visibility['faces']} faces)",
     )
 
 
@@ -103,7 +111,8 @@ def _report_identification(found: dict[str, Any]) -> None:
 
 
 def _ranks(shares: dict[str, float], score: str) -> str:
-    return f"by {score} {shares['rank_1']:.3f} come first, {shares['rank_5']:.3f} among five"
+    among_five = f", {shares['rank_5']:.3f} among five" if "rank_5" in shares else ""
+    return f"by {score} {shares['rank_1']:.3f} come first{among_five}"
 
 
 def _gain(gain: dict[str, Any]) -> str:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from faceline_evaluate.comparing import COMBINED, EMBEDDING, LOCAL
+from faceline_evaluate.comparing import COMBINED, EMBEDDING, LOCAL, SPOKEN
 from faceline_evaluate.pictures import draw_roc, draw_scores
 from faceline_evaluate.tables import roc_rows, score_rows, write_table
 from faceline_evaluate.unknown import Chosen
 from faceline_evaluate.verification import Verification, far_name, far_to_show
 
-_SCORES = {EMBEDDING: "cosine similarity", LOCAL: "score of the matcher", COMBINED: "combined score"}
+_SCORES = {EMBEDDING: "cosine similarity of embeddings", LOCAL: "score of the matcher", COMBINED: "combined score"}
 _COSINE = (-1.0, 1.0)
 
 
@@ -30,21 +30,23 @@ def write_pairs(
         fars: false accept rates, which the ROC marks.
     """
     lines: dict[str, Verification] = {}
+    label = ""
     far = far_to_show(fars)
     for score, verification in unknown.items():
         suffix = "" if score == EMBEDDING else f"_{score}"
-        lines["unseen" if len(unknown) == 1 else f"unseen, {score}"] = verification
+        lines[f"unseen, by {SPOKEN[score]}"] = verification
         ends = _COSINE if score == EMBEDDING else (float(verification.scores.min()), float(verification.scores.max()))
         _write_tables(folder, suffix, verification, ends)
         threshold = chosen[score][far_name(far)]
         picture = folder / f"scores{suffix}.png"
-        draw_scores(picture, "people never trained on", _SCORES[score], ends, verification, threshold, far)
+        draw_scores(picture, "people never trained on", _SCORES[score], verification, threshold, far)
     if known is not None:
         name, verification = known
-        lines[name] = verification
+        label = f"{name}, by {SPOKEN[EMBEDDING]}"
+        lines[label] = verification
         _write_tables(folder, f"_{name}", verification, _COSINE)
     if lines:
-        draw_roc(folder / "roc.png", lines, fars, known[0] if known is not None else "")
+        draw_roc(folder / "roc.png", lines, fars, label)
 
 
 def _write_tables(folder: Path, suffix: str, verification: Verification, ends: tuple[float, float]) -> None:
