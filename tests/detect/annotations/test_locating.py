@@ -22,6 +22,7 @@ COCO = '{"images": [], "annotations": []}'
         ("# 2.jpg\n", "retinaface"),
         (COCO, "coco"),
         ("\ufeff" + WIDER, "wider"),
+        ("\ufeff# 2.jpg\n", "retinaface"),
     ],
 )
 def test_files_are_told_by_their_content(tmp_path, text, kind):

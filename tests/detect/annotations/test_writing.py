@@ -32,6 +32,12 @@ def test_another_format_is_not_replaced(label_set, tmp_path, kind, other):
     assert sorted(file.name for file in (tmp_path / "labels").iterdir()) == before
 
 
+def test_a_folder_whose_label_file_is_of_another_format_is_not_replaced(label_set, tmp_path):
+    write_annotations(label_set, tmp_path / "labels/label.txt", "wider")
+    with pytest.raises(FacelineError, match=r"labels holds label.txt, which no retinaface labels have"):
+        write_annotations(label_set, tmp_path / "labels", "retinaface")
+
+
 def test_files(label_set, tmp_path):
     file = tmp_path / "labels.txt"
     write_annotations(label_set, file, "wider")

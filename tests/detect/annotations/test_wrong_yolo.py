@@ -48,7 +48,8 @@ def test_a_label_file_without_a_picture(write_labels, tmp_path):
     write_labels("labels/classes.txt", "face")
     with pytest.raises(FacelineError, match=f"^{re.escape(str(file))}: its picture is not there. Mend"):
         read_annotations(tmp_path)
-    assert len(read_annotations(tmp_path, skip_bad=True).pictures) == 2
+    read = read_annotations(tmp_path, skip_bad=True)
+    assert (len(read.pictures), len(read.left_out)) == (2, 1)
 
 
 def test_a_small_picture_of_yolo(write_labels, tmp_path):

@@ -115,6 +115,19 @@ def test_data_yaml_that_does_not_do(lay, text, said):
         read_annotations(root)
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_pictures_below_another_images(label_set, tmp_path, labelled, draw, same, elsewhere):
+    """YOLO puts labels in the place of the last `images`: a set of splits, each with images/, keeps that so."""
+    path = "train/images/a.jpg"
+    pictures = [*label_set.pictures, labelled(path, [[10, 20, 30, 50]])]
+    draw(label_set.folder / path)
+    more = replace(label_set, pictures=pictures)
+    for _ in range(2):
+        write_annotations(more, tmp_path / "yolo", "yolo", link=None if elsewhere else "hard")
+        assert (tmp_path / "yolo/images/train/labels/a.txt").is_file()
+        same(more, read_annotations(tmp_path / "yolo", images=label_set.folder if elsewhere else None), px=0)
+
+
 def test_pictures_that_are_elsewhere(lay, tmp_path):
     root = lay(set__labels__x__a_txt=ROW, elsewhere__x__a_jpg=None, elsewhere__b_jpg=None)
     read = read_annotations(root / "set", images=root / "elsewhere")

@@ -21,7 +21,7 @@ from faceline_detect.annotations.reading import PARSERS
 from faceline_detect.annotations.retinaface_text import retinaface_text
 from faceline_detect.annotations.sidecar import record_of, sidecar_of, sidecar_text
 from faceline_detect.annotations.wider import wider_text
-from faceline_detect.annotations.yolo_folder import DATA, IMAGES, LABELS, data_yaml
+from faceline_detect.annotations.yolo_folder import DATA, IMAGES, LABELS, data_yaml, label_of
 from faceline_detect.annotations.yolo_text import Rows, parse_yolo, yolo_lines
 
 Link = Literal["hard", "symbolic"]
@@ -99,7 +99,7 @@ def _write_yolo(annotations: Annotations, folder: Path) -> None:
     landmarks = any((picture.with_landmarks & ~picture.ignore).any() for picture in annotations.pictures)
     records, taken = [], {}
     for picture in annotations.pictures:
-        label = (folder / LABELS / picture.path).with_suffix(".txt")
+        label = label_of(folder / IMAGES / picture.path)
         other = taken.setdefault(label, picture.path)
         if Path(picture.path).suffix.lower() not in SUFFIXES:
             raise FacelineError(f"{picture.path}: YOLO takes no picture of such an ending. Rename it")
@@ -152,10 +152,12 @@ def _refuse_foreign(annotations: Annotations, place: Path, kind: str) -> None:
         raise FacelineError(
             f"{place} holds {foreign[0]}, which no {kind} labels have, and would be replaced. Name another"
         )
-    own_picture = next((file for file in (place / IMAGES).rglob("*") if file.is_file() and not _is_link(file)), None)
+    own_picture = next(filter(_is_lost, (place / IMAGES).rglob("*")), None)
     if own_picture is not None:
         raise FacelineError(f"{place} holds {own_picture}, which is no link, and would be lost. Name another folder")
 
 
-def _is_link(file: Path) -> bool:
-    return file.is_symlink() or file.stat().st_nlink > 1
+def _is_lost(file: Path) -> bool:
+    """Whether a file among links would be gone with them."""
+    is_label = file.suffix == ".txt"
+    return file.is_file() and not (is_label or file.is_symlink() or file.stat().st_nlink > 1)

@@ -29,13 +29,13 @@ class YoloFolder:
 
     Attributes:
         root: holds data.yaml, and the sidecar.
-        places: folders of pictures, or lists of them, each with the folder of its labels; None where each label lies
-            as YOLO's rule says, `labels` in the place of the last `images`.
+        places: folders of pictures, or lists of them, each with the folder that it stands for: labels lie where YOLO
+            looks for them beside pictures there.
         rows: what the rows hold.
     """
 
     root: Path
-    places: tuple[tuple[Path, Path | None], ...]
+    places: tuple[tuple[Path, Path], ...]
     rows: Rows
 
 
@@ -63,11 +63,11 @@ def open_yolo(place: Path, images: Path | None) -> YoloFolder:
         if (root / DATA).is_file():
             rows = _rows(root / DATA, _loaded(root / DATA))
     if images is not None:
-        return YoloFolder(root, ((images, root / LABELS),), rows)
+        return YoloFolder(root, ((images, root / IMAGES),), rows)
     missing = next((one for one in places if not is_there(one)), None)
     if missing is not None:
         raise FacelineError(f"{place}: its pictures should lie in {missing}. Put them there, or name them: --images")
-    return YoloFolder(root, tuple((one, None) for one in places), rows)
+    return YoloFolder(root, tuple((one, one) for one in places), rows)
 
 
 def _split(place: Path) -> tuple[Path, list[Path]]:
@@ -148,35 +148,31 @@ def read_yolo(place: Path, images: Path | None, faults: Faults) -> tuple[list[Dr
     return good if records is None else merged(good, records, sidecar, faults), folder, found.root
 
 
-def _pairs(place: Path, labels: Path | None) -> Iterator[tuple[Path, Path]]:
+def _pairs(place: Path, stands_for: Path) -> Iterator[tuple[Path, Path]]:
     """The pictures of a folder, by name, or of a list, and where the label file of each should lie."""
-    for picture in _listed(place) if place.is_file() else _files(place):
-        if picture.suffix.lower() in SUFFIXES:
-            yield picture, label_of(picture) if labels is None else _mirrored(picture, place, labels)
-
-
-def _labels(place: Path, labels: Path | None) -> Iterator[Path]:
-    """The label files of a folder of pictures."""
     if place.is_file():
+        yield from ((picture, label_of(picture)) for picture in _listed(place))
         return
-    folder = label_of(place / "any").parent if labels is None else labels
-    for file in _files(folder):
+    for picture in _files(place):
+        if picture.suffix.lower() in SUFFIXES:
+            yield picture, label_of(stands_for / picture.relative_to(place))
+
+
+def _labels(place: Path, stands_for: Path) -> Iterator[Path]:
+    """The label files of a folder of pictures."""
+    for file in () if place.is_file() else _files(label_of(stands_for / "any").parent):
         if file.suffix == ".txt" and file.name != _NO_LABELS:
             yield file
 
 
 def label_of(picture: Path) -> Path:
-    """The label file of a picture by YOLO's rule: below labels/ as it is below images/, else beside it."""
+    """The label file of a picture by YOLO's rule: below labels/ as it is below the last images/, else beside it."""
     for path in (picture, picture.absolute()):
         parts = path.parts[:-1]
         if IMAGES in parts:
             at = len(parts) - 1 - parts[::-1].index(IMAGES)
             return Path(*parts[:at], LABELS, *parts[at + 1 :], f"{path.stem}.txt")
     return picture.with_suffix(".txt")
-
-
-def _mirrored(picture: Path, place: Path, labels: Path) -> Path:
-    return (labels / picture.relative_to(place)).with_suffix(".txt")
 
 
 def _files(folder: Path) -> Iterator[Path]:
