@@ -1,5 +1,6 @@
 """What does not do is told in one line, and costs nothing."""
 
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -229,15 +230,39 @@ def test_precision_auto_measures_once_and_keeps_to_it(run, monkeypatch, capsys):
     run("fast", epochs=1, trainer__precision="auto")
     took = 2.0
     run("fast", epochs=1, trainer__precision="auto", lr=0.002)
-    assert timed == [32, "bf16"], "the second run remembers"
+    assert timed == [32, "bf16", 32, "bf16", "bf16", 32, 32, "bf16"], "by turns, and the second run remembers"
     run("slow", epochs=1, trainer__precision="auto")
     took = 0.5
     with monkeypatch.context() as patch:
         patch.setattr(module, "_alike", lambda *_: False)
         run("unsafe", epochs=1, trainer__precision="auto")
-    took = 0.95
+    took = 0.85
     run("hardly", epochs=1, trainer__precision="auto")
-    found = [
-        line.split(", cpu in ")[1].split(",")[0] for line in capsys.readouterr().out.splitlines() if "cpu in" in line
-    ]
+    lines = capsys.readouterr().out.splitlines()
+    found = [line.split(", cpu in ")[1].split(",")[0] for line in lines if "cpu in" in line]
     assert found == ["bf16", "bf16", "32 bit", "32 bit", "32 bit"]
+    measured = [line.replace(line.rsplit(" ", 1)[1], "FILE") for line in lines if "precision: " in line]
+    assert measured == [
+        "[train] precision: bf16 (0.5 s a step, 32 1 s; measured once, FILE",
+        "[train] precision: 32 (1 s a step, bf16 2 s: 0.50 times as fast, taken from 1.25 on; measured once, FILE",
+        "[train] precision: 32 (1 s a step, bf16 0.5 s: 2.00 times as fast, but its outputs are not those of 32; "
+        "measured once, FILE",
+        "[train] precision: 32 (1 s a step, bf16 0.85 s: 1.18 times as fast, taken from 1.25 on; measured once, FILE",
+    ]
+
+
+@pytest.mark.parametrize(("took", "wanted"), [(0.5, "bf16"), (0.95, "32 bit"), (1.5, "32 bit")])
+@pytest.mark.parametrize("busy", [range(4), range(4, 99), {2, 3}, {4, 5}, {2, 5, 9}])
+def test_other_work_on_the_machine_does_not_decide_on_the_precision(run, monkeypatch, capsys, took, wanted, busy):
+    """At first, from then on, or in some steps alone every step takes four times as long."""
+    import faceline_core.training.precision as module
+
+    steps = count()
+
+    def seconds(_trial, _network, _inputs, precision):
+        alone = {32: 0.1, "bf16": 0.1 * took}[precision]
+        return 4 * alone if next(steps) in busy else alone
+
+    monkeypatch.setattr(module, "_seconds", seconds)
+    run(trainer__precision="auto", trainer__fast_dev_run=True)
+    assert f", cpu in {wanted}," in capsys.readouterr().out

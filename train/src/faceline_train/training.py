@@ -88,7 +88,7 @@ def train(
     recogniser, loaded = build_recogniser(parameters, faces[0].classes)
     shared = scratch or artifacts / ".scratch"
     trial = RecogniserTrial(recogniser, parameters.batch_size)
-    precision = decide(trial, parameters.trainer, shared / "precision.json")
+    precision = decide(trial, parameters.trainer, shared / "precision.json", "train")
     data = faces[0].sha256()
     dry = parameters.trainer.fast_dev_run
     folder = scratch_folder(

@@ -41,7 +41,7 @@ def validate(parameters: StageParameters, checkpoint: Path, artifacts: Path = Pa
     faces = open_faces(parameters.dataset, parameters.img_size, recogniser.classes, parameters.seed)
     shared = artifacts / ".scratch"
     trial = RecogniserTrial(recogniser, parameters.batch_size)
-    precision = decide(trial, parameters.trainer, shared / "precision.json")
+    precision = decide(trial, parameters.trainer, shared / "precision.json", "train")
     trainer = build_trainer(parameters.trainer, precision, 1, [], refresh_rate=parameters.logging.refresh_rate)
     augmentation = Augmentation(parameters.augment, parameters.seed, parameters.img_size)
     feeding = Feeding(recogniser, faces, augmentation, parameters, precision, shared, shared)
