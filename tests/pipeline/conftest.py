@@ -81,7 +81,7 @@ def reproduced(fresh_clone: Clone) -> Clone:
     shutil.copytree(fresh_clone.folder, folder, symlinks=True)
     clone = Clone(folder, fresh_clone.environment)
     output = clone.run("dvc", "repro")
-    assert stages_run(output) == ["sample", "preprocess", "train", "evaluate", "export"], output
+    assert stages_run(output) == ["sample", "detect", "preprocess", "train", "evaluate", "export"], output
     clone.run("git", "commit", "--quiet", "--message=Run", "dvc.lock")
     return clone
 

@@ -9,6 +9,11 @@ import yaml
 AFTER_PREPROCESS = ["train", "evaluate", "export"]
 OUTPUTS = (
     "data/sample/recognition/people",
+    "artifacts/detect/mtcnn/detector.json",
+    "artifacts/detect/retinaface/model.pth",
+    "artifacts/detect/yolo/model.pt",
+    "artifacts/detect/fused/detector.json",
+    "artifacts/detect/metrics.json",
     "data/processed/manifest.csv",
     "artifacts/checkpoints/best_model.pth",
     "artifacts/checkpoints/final_model.pth",
@@ -61,6 +66,13 @@ def test_a_parameter_of_train_reruns_train_and_what_follows(experiment, ran):
     assert has_metrics(clone.experiments()["slower"])
 
 
+def test_another_detector_trained_redoes_no_faces_that_mtcnn_found(reproduced, copy_of, ran):
+    clone = copy_of(reproduced)
+    assert ran(clone.run("dvc", "exp", "run", "-S", "detect.train=[retinaface]", "--name", "fewer")) == ["detect"]
+    figures = clone.experiments()["fewer"]["metrics"]["artifacts/detect/metrics.json"]["data"]
+    assert list(figures) == ["mtcnn", "retinaface"]
+
+
 def test_params_metrics_and_plots_diff(experiment):
     clone, _ = experiment
     assert clone.read_json("dvc", "params", "diff", "--json")["params.yaml"]["lr"] == {
@@ -72,7 +84,13 @@ def test_params_metrics_and_plots_diff(experiment):
     assert "artifacts/metrics.json" in clone.read_json("dvc", "metrics", "diff", "--all", "--json")
     clone.run("dvc", "plots", "diff")
     page = (clone.folder / "dvc_plots/index.html").read_text()
-    assert re.findall('id = "(.*?)"', page) == ["loss", "accuracy", "roc", "artifacts_evaluate_confusion_csv"]
+    assert re.findall('id = "(.*?)"', page) == [
+        "loss",
+        "accuracy",
+        "roc",
+        "detectors",
+        "artifacts_evaluate_confusion_csv",
+    ]
     assert clone.run("git", "status", "--porcelain").split() == ["M", "dvc.lock", "M", "params.yaml"]
 
 
@@ -110,7 +128,7 @@ def test_own_photos(reproduced, copy_of, ran):
     clone.run("cp", "-r", "data/sample", "data/photos")
     clone.run("dvc", "add", "data/photos")
     output = clone.run("dvc", "exp", "run", "--temp", "-S", "data=data/photos", "-S", "seed=7", "--name", "own")
-    assert ran(output) == ["sample", "preprocess", *AFTER_PREPROCESS]
+    assert ran(output) == ["sample", "detect", "preprocess", *AFTER_PREPROCESS]
     assert has_metrics(clone.experiments()["own"])
     status = set(clone.run("git", "status", "--porcelain").splitlines())
     assert status == {"A  data/.gitignore", "A  data/photos.dvc"}

@@ -20,9 +20,11 @@ class TestOwnership:
     def test_compose_runs_the_stages_as_the_trees_owner(self, owned_copy):
         clone = owned_copy(1000)
         clone.run("rm", "-rf", "data/processed")
-        for stage in ("preprocess", "train", "evaluate", "export"):
+        for stage in ("detect", "preprocess", "train", "evaluate", "export"):
             clone.run("docker", "compose", "run", "--rm", stage)
         assert json.loads((clone.folder / "artifacts/metrics.json").read_text())
+        figures = json.loads((clone.folder / "artifacts/detect/metrics.json").read_text())
+        assert list(figures) == ["mtcnn", "retinaface", "yolo", "fused"]
         assert (clone.folder / "artifacts/model/model.torchscript.pt").is_file()
         assert owners(clone.folder / "data") | owners(clone.folder / "artifacts") == {(1000, 1000)}
 
