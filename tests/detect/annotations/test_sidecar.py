@@ -66,6 +66,17 @@ def test_changed_labels_are_told(label_set, tmp_path, kind, place):
     assert [len(picture.boxes) for picture in read_annotations(tmp_path / kind).pictures] == [4, 0, 2, 4], "it is last"
 
 
+def test_one_of_other_labels_is_told(label_set, tmp_path):
+    write_annotations(label_set, tmp_path / "yolo", "yolo", link="hard")
+    (tmp_path / "moved").mkdir()
+    for part in ("images", "labels"):
+        (tmp_path / "moved" / part).mkdir()
+        (tmp_path / "yolo" / part).rename(tmp_path / "moved" / part / "train")
+    (tmp_path / "yolo/faceline.jsonl").rename(tmp_path / "moved/faceline.jsonl")
+    with pytest.raises(FacelineError, match=r"moved/faceline.jsonl speaks of none of these pictures. Remove it where"):
+        read_annotations(tmp_path / "moved")
+
+
 def test_another_size_is_told(label_set, tmp_path, draw):
     write_annotations(label_set, tmp_path / "yolo", "yolo", link="symbolic")
     draw(label_set.folder / "9--Press/one.jpg", (100, 75))

@@ -46,6 +46,7 @@ def test_a_label_file_without_a_picture(write_labels, tmp_path):
     (tmp_path / "images/small.jpg").unlink()
     file = write_labels("labels/c.txt", "")
     write_labels("labels/classes.txt", "face")
+    write_labels("labels/a.txt", "")
     with pytest.raises(FacelineError, match=f"^{re.escape(str(file))}: its picture is not there. Mend"):
         read_annotations(tmp_path)
     read = read_annotations(tmp_path, skip_bad=True)

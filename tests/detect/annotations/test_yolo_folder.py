@@ -9,6 +9,7 @@ import yaml
 
 from faceline_core.errors import FacelineError
 from faceline_detect.annotations import read_annotations, write_annotations, yolo_lines
+from faceline_detect.annotations.yolo_folder import open_yolo
 
 ROW = "0 0.5 0.5 0.1 0.2\n"  # of 200 x 150 px: 90 60 20 30
 
@@ -46,6 +47,18 @@ def test_images_and_labels(lay):
 def test_a_picture_without_a_label_file_has_no_faces(lay):
     read = read_annotations(lay(images__a_jpg=None, images__b_jpg=None, labels__a_txt=ROW))
     assert [len(picture.boxes) for picture in read.pictures] == [1, 0]
+
+
+def test_pictures_alone_are_not_taken_for_background(lay):
+    root = lay(images__a_jpg=None, images__b_jpg=None)
+    with pytest.raises(FacelineError, match=r"images holds no labels"):
+        read_annotations(root / "images")
+    with pytest.raises(FacelineError, match=r"images has no data.yaml, no labels/, and no labels where YOLO looks"):
+        open_yolo(root / "images", None)
+    (root / "labels").mkdir()
+    for place in (root, root / "images"):
+        with pytest.raises(FacelineError, match=r"none of its 2 pictures has labels, as .*/labels/a.txt. Label them"):
+            read_annotations(place)
 
 
 def test_splits_of_data_yaml(lay):

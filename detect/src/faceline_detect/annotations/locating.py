@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from faceline_core.errors import FacelineError, nearest
 from faceline_detect.annotations.text import filled_lines, is_row, read_text
 from faceline_detect.annotations.wider import is_path
-from faceline_detect.annotations.yolo_folder import DATA, IMAGES, LABELS
+from faceline_detect.annotations.yolo_folder import DATA, IMAGES, LABELS, has_labels
 
 Kind = Literal["wider", "retinaface", "coco", "yolo"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -49,8 +49,7 @@ def locate(place: Path, kind: str | None) -> tuple[Path, str]:
             raise FacelineError(f"{place} holds {' and '.join(file.name for file in kinds)}. Name one of them")
         for file, found in kinds.items():
             return (place, found) if found == "yolo" else (file, found)
-    below_images = IMAGES in place.absolute().parts and not (place / LABELS).is_dir()
-    if kind in (None, "yolo") and ((place / LABELS).is_dir() or below_images):
+    if kind in (None, "yolo") and ((place / LABELS).is_dir() or has_labels(place)):
         return place, "yolo"
     wanted = f"{kind} labels" if kind else "labels"
     raise FacelineError(

@@ -124,12 +124,17 @@ def read_sidecar(file: Path) -> dict[str, Record] | None:
     return records
 
 
-def merged(drafts: Iterable[Draft], records: Mapping[str, Record], file: Path, faults: Faults) -> list[Draft]:
+def merged(drafts: Sequence[Draft], records: Mapping[str, Record], file: Path, faults: Faults) -> list[Draft]:
     """Drafts with what their records add, in the order of the records; those without one come last, as they are.
 
     A picture whose rows were changed since its record was written, or that has another size, is a fault.
+
+    Raises:
+        FacelineError: where a record is broken, or none is of a picture that there is.
     """
     rank = {path: i for i, path in enumerate(records)}
+    if drafts and rank.keys().isdisjoint(draft.path for draft in drafts):
+        raise FacelineError(f"{file} speaks of none of these pictures. Remove it where it belongs to other labels")
     whole = []
     for draft in sorted(drafts, key=lambda draft: rank.get(draft.path, len(rank))):
         record = records.get(draft.path)

@@ -72,9 +72,9 @@ def open_yolo(place: Path, images: Path | None) -> YoloFolder:
 
 def _split(place: Path) -> tuple[Path, list[Path]]:
     """The root of a folder of pictures below images/, and that folder."""
+    if not has_labels(place):
+        raise FacelineError(f"{place} has no {DATA}, no {LABELS}/, and no labels where YOLO looks. Name another folder")
     whole = place.absolute()
-    if IMAGES not in whole.parts:
-        raise FacelineError(f"{place}: has no {DATA}, and no {LABELS}/. Name a folder with labels")
     at = len(whole.parts) - 1 - whole.parts[::-1].index(IMAGES)
     return Path(*whole.parts[:at]), [place]
 
@@ -135,6 +135,10 @@ def read_yolo(place: Path, images: Path | None, faults: Faults) -> tuple[list[Dr
     taken = set(pairs.values())
     for label in (label for place in found.places for label in _labels(*place) if label not in taken):
         faults.picture(str(label), "its picture is not there")
+    if pairs and not any(map(is_there, taken)):
+        raise FacelineError(
+            f"{place}: none of its {len(pairs)} pictures has labels, as {next(iter(pairs.values()))}. Label them"
+        )
     drafts = []
     for picture, label in pairs.items():
         labelled = is_there(label)
@@ -173,6 +177,12 @@ def label_of(picture: Path) -> Path:
             at = len(parts) - 1 - parts[::-1].index(IMAGES)
             return Path(*parts[:at], LABELS, *parts[at + 1 :], f"{path.stem}.txt")
     return picture.with_suffix(".txt")
+
+
+def has_labels(pictures: Path) -> bool:
+    """Whether a folder of pictures below images/ has its folder of labels."""
+    labels = label_of(pictures / "any").parent
+    return labels != pictures and is_there(labels)
 
 
 def _files(folder: Path) -> Iterator[Path]:
