@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceline_core.errors import FacelineError
 from faceline_core.faces import (
     AlignmentError,
     Face,
@@ -59,11 +60,20 @@ class Found:
 
 
 class Finder:
-    """Holds the detector."""
+    """Holds the detector.
+
+    Raises:
+        FacelineError: where the detector is not there, or gives no landmarks, without which no face can be aligned.
+    """
 
     def __init__(self, settings: Settings):
         self.settings = settings
         self.detector: Detector = load(settings.detector, device=settings.device)
+        if not self.detector.landmarks:
+            raise FacelineError(
+                f"detector: {settings.detector} gives no landmarks, by which faces are aligned. Train it with "
+                "detect.yolo.landmarks: true (dvc repro detect), or choose another detector"
+            )
 
     def find(self, tasks: Sequence[Task]) -> Iterator[Found]:
         """Works through photos in order, a bounded number of pixels at a time."""

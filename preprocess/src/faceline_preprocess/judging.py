@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from faceline_core.parameters.schema import Preprocess
+from faceline_detect.detectors.identity import working_confidence
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,17 @@ class Rejection:
 
     kind: str
     reason: str
+
+
+def limits_of(limits: Preprocess, detector: str) -> Preprocess:
+    """The limits with `min_confidence: auto` made a number: the score from which on the detector's faces count.
+
+    Raises:
+        FacelineError: where it is to be read from the detector's folder, and that is missing or broken.
+    """
+    if limits.min_confidence != "auto":
+        return limits
+    return limits.model_copy(update={"min_confidence": working_confidence(detector)})
 
 
 def judge_photo(row: dict[str, Any]) -> Rejection | None:
@@ -26,7 +38,12 @@ def judge_photo(row: dict[str, Any]) -> Rejection | None:
 
 
 def judge_face(face: dict[str, Any], limits: Preprocess) -> Rejection | None:
-    """The first limit that a face misses, in the order of the parameters; a value on a limit passes."""
+    """The first limit that a face misses, in the order of the parameters; a value on a limit passes.
+
+    Args:
+        face: as in a row's `faces`.
+        limits: as `limits_of` gives them.
+    """
     return next(_misses(face, limits), None)
 
 

@@ -4,13 +4,14 @@ import shutil
 from pathlib import Path
 
 import faceline_core.faces
-import faceline_detect
 import faceline_preprocess
 from faceline_core.errors import FacelineError
 from faceline_core.parameters import StageParameters
 from faceline_core.stage.files import code_hash, replaced_folder, scratch_folder
 from faceline_core.stage.progress import progress, say
+from faceline_detect.detectors.identity import identity
 from faceline_preprocess.finding import Settings, Task
+from faceline_preprocess.judging import limits_of
 from faceline_preprocess.listing import Listing, describe_skipped, list_photos
 from faceline_preprocess.machine import count_workers, find_device
 from faceline_preprocess.outcome import Outcome, decide
@@ -31,9 +32,9 @@ def preprocess(parameters: StageParameters) -> Path:
         The folder written.
 
     Raises:
-        FacelineError: where there are no photos, or nobody has enough usable ones.
+        FacelineError: where there are no photos, the detector is not there, or nobody has enough usable photos.
     """
-    data, limits = Path(parameters.data), parameters.preprocess
+    data, limits = Path(parameters.data), limits_of(parameters.preprocess, parameters.detector)
     listing = list_photos(data)
     if not data.resolve().is_relative_to(Path.cwd().resolve()):
         say(STAGE, f"note: {data} lies outside this folder: containers and `dvc exp run --temp` will not see it")
@@ -43,7 +44,7 @@ def preprocess(parameters: StageParameters) -> Path:
     levels = sorted({0.0, *limits.blur_levels})
     device = find_device()
     settings = Settings(parameters.detector, parameters.img_size, limits.pick, tuple(levels), device)
-    scratch = scratch_folder(DATA, STAGE, [vars(settings), _code()])
+    scratch = scratch_folder(DATA, STAGE, [vars(settings), identity(settings.detector), _code()])
     notebook = Notebook(scratch)
     tasks = {photo.key: Task(photo.key, photo.path, photo.mask) for photo in listing.photos}
     rows = notebook.read(tasks)
@@ -91,5 +92,5 @@ def _check(listing: Listing, outcomes: list[Outcome], min_photos: int, unseen_id
 
 
 def _code() -> str:
-    modules = (faceline_core.faces, faceline_detect, faceline_preprocess)
+    modules = (faceline_core.faces, faceline_preprocess)
     return code_hash(*(Path(str(module.__file__)).parent for module in modules))

@@ -30,7 +30,7 @@ def find_faces(tasks: Sequence["Task"], settings: "Settings", workers: int) -> I
         workers: processes of one thread each; 0 works in this process.
 
     Raises:
-        FacelineError: where a worker process dies, as when the machine runs out of memory.
+        FacelineError: where the detector does not do, or a worker process dies, as when the machine runs out of memory.
     """
     if not tasks:
         return
@@ -84,6 +84,8 @@ def _shared_out(chunks: list[Sequence["Task"]], members: dict[Connection, SpawnP
                 answer = connection.recv()
             except (EOFError, ConnectionResetError):
                 raise _death(members[connection], busy[connection]) from None
+            if isinstance(answer, FacelineError):
+                raise answer
             if isinstance(answer, str):
                 raise RuntimeError(f"a worker process failed:\n{answer}")
             del busy[connection]
@@ -122,5 +124,7 @@ def _serve(connection: Connection, settings: "Settings") -> None:
             connection.send(list(finder.find(connection.recv())))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the stage has ended
+    except FacelineError as error:
+        connection.send(error)
     except BaseException:
         connection.send(traceback.format_exc())

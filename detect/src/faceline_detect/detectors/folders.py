@@ -14,6 +14,7 @@ from faceline_core.stage.files import write_json
 DESCRIPTION = "detector.json"
 MODELS = {"retinaface": "model.pth", "yolo": "model.pt"}
 """What a trained network's file is called."""
+_SEARCH = ("confidence", "nms", "short_side", "long_side", "scales", "flip")
 
 
 def write_mtcnn(folder: Path) -> None:
@@ -65,12 +66,13 @@ def read_description(folder: Path, name: str) -> dict[str, Any]:
             the detector was not trained.
     """
     path = folder / DESCRIPTION
+    damaged = FacelineError(f"detector: {path} is damaged. Write it anew: dvc repro --force detect")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FacelineError(f"detector: {path} is not there. Train the detector first: dvc repro detect") from None
     except (json.JSONDecodeError, UnicodeDecodeError):
-        raise FacelineError(f"detector: {path} is damaged. Write it anew: dvc repro --force detect") from None
+        raise damaged from None
     if not isinstance(content, dict) or content.get("detector") != name:
         found = content.get("detector") if isinstance(content, dict) else None
         raise FacelineError(f"detector: {path} is of {found}, expected {name}. Give the folder of {name}")
@@ -79,15 +81,17 @@ def read_description(folder: Path, name: str) -> dict[str, Any]:
         raise FacelineError(
             f"detector: {name} was not trained ({path}). In detect.train {cure}, then: dvc repro detect"
         )
+    if not _is_whole(content, name):
+        raise damaged
     return content
 
 
+def _is_whole(content: dict[str, Any], name: str) -> bool:
+    sections = {"retinaface": {"search": _SEARCH}, "yolo": {"search": _SEARCH}}
+    sections["fused"] = {"search": _SEARCH, "fusion": tuple(Fusion.model_fields)}
+    found = {section: content.get(section) for section in sections.get(name, {})}
+    return all(isinstance(each, dict) and set(sections[name][section]) == set(each) for section, each in found.items())
+
+
 def _search(test: DetectTest) -> dict[str, Any]:
-    return {
-        "confidence": test.working_confidence,
-        "nms": test.nms,
-        "short_side": test.short_side,
-        "long_side": test.long_side,
-        "scales": test.scales,
-        "flip": test.flip,
-    }
+    return {name: getattr(test, name) for name in _SEARCH} | {"confidence": test.working_confidence}

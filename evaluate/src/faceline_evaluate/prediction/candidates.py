@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from faceline_core.faces import PhotoError, read_photo
 from faceline_core.parameters import StageParameters
+from faceline_core.parameters.schema import Preprocess
 from faceline_core.stage.cores import usable_cores
 from faceline_core.stage.progress import progress
 from faceline_preprocess.finding import Found, Settings, Task
-from faceline_preprocess.judging import Rejection, judge_face, judge_photo
+from faceline_preprocess.judging import Rejection, judge_face, judge_photo, limits_of
 from faceline_preprocess.workers import CHUNK, find_faces
 
 
@@ -52,7 +53,11 @@ def faces_of_photos(
         parameters: `detector` and `preprocess`. Of the latter the limits and num_workers hold; every face is taken.
         img_size: side of the aligned faces in px.
         device: where the detector runs.
+
+    Raises:
+        FacelineError: where the detector is not there, or does not do.
     """
+    limits = limits_of(parameters.preprocess, parameters.detector)
     settings = Settings(parameters.detector, img_size, "all", (0.0,), str(device))
     tasks, locked = [], []
     for number, photo in enumerate(photos):
@@ -60,10 +65,10 @@ def faces_of_photos(
             tasks.append(Task(str(number), photo, None))
         else:
             locked.append(Found({"key": str(number), "fault": "cannot be read: permission denied"}, {}))
-    workers = _workers(parameters.preprocess.num_workers, len(tasks), device)
+    workers = _workers(limits.num_workers, len(tasks), device)
     with closing(find_faces(tasks, settings, workers)) as finding:
         for found in _in_order(progress(chain(locked, finding), len(photos), "evaluate", "photos")):
-            yield from _candidates(photos[int(found.row["key"])], found, parameters)
+            yield from _candidates(photos[int(found.row["key"])], found, limits)
 
 
 def aligned_faces(files: Sequence[Path], img_size: int) -> Iterator[Candidate]:
@@ -89,13 +94,13 @@ def turned_away(candidates: Iterable[Candidate]) -> Counter[str]:
     return Counter(candidate.rejection.kind for candidate in candidates if candidate.rejection is not None)
 
 
-def _candidates(photo: Path, found: Found, parameters: StageParameters) -> Iterator[Candidate]:
+def _candidates(photo: Path, found: Found, limits: Preprocess) -> Iterator[Candidate]:
     whole = judge_photo(found.row)
     if whole is not None:
         yield Candidate(photo, rejection=whole)
         return
     for number, face in enumerate(found.row["faces"], 1):
-        rejection = judge_face(face, parameters.preprocess)
+        rejection = judge_face(face, limits)
         crop = _decoded(found.pictures[f"{number}_0.0.jpg"]) if rejection is None else None
         yield Candidate(photo, number, face, crop, rejection)
 
