@@ -107,6 +107,16 @@ def test_pictures_of_any_size_are_searched_as_if_alone(network, photos, confiden
         assert all(score >= confidence for score in scores)
 
 
+def test_beyond_a_picture_lies_the_grey_that_ultralytics_pads_with(network, photos):
+    photo = photos[0][:296, :300]
+    framed = np.full((320, 320, 3), 114, np.uint8)
+    framed[:296, :300] = photo
+    confidence = of_the_best(network, framed)
+    (faces,) = YoloSearch(network, confidence, NMS, long_side=300).detect([photo])
+    (expected,) = YoloSearch(network, confidence, NMS).detect([framed])
+    np.testing.assert_allclose(of(faces)[0], of(expected)[0], atol=1e-3)
+
+
 def test_faces_are_given_in_the_pixels_of_the_picture(network, photos, confidence):
     """A picture twice as high and wide, brought back to the same size, has the same faces at twice the place."""
     search = YoloSearch(network, confidence, NMS)

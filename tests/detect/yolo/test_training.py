@@ -1,5 +1,6 @@
 """A YOLO's training: its files, that it goes on, and what it turns away."""
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -10,6 +11,7 @@ from faceline_detect.scenes import Part
 from faceline_detect.yolo.checkpoint import read_yolo
 from faceline_detect.yolo.importing import ultralytics_at_work
 from faceline_detect.yolo.models import check_model
+from faceline_detect.yolo.searching import YoloSearch
 from faceline_detect.yolo.training import train_yolo
 
 
@@ -82,6 +84,27 @@ def test_stopped_and_gone_on_with_it_comes_to_the_same_bytes(trained, parts, yol
         assert len(file.readlines()) == 3
     train_yolo(yolo_settings, *parts, *places, **options)
     assert "was trained before" in capsys.readouterr().out
+
+
+def test_boxes_alone(trained, parts, yolo_settings, on_cpu, tmp_path):  # noqa: ARG001
+    settings = changed(yolo_settings, landmarks=False, epochs=1)
+    epochs = []
+    train_yolo(
+        settings,
+        *parts,
+        tmp_path / "model.pt",
+        tmp_path / "report",
+        seed=0,
+        trainer=on_cpu,
+        artifacts=tmp_path,
+        on_epoch=lambda _epoch, row: epochs.append(row),
+    )
+    assert not [name for row in epochs for name in row if "pose" in name or "landmarks" in name]
+    search = YoloSearch(tmp_path / "model.pt", confidence=0.0)
+    assert not search.landmarks
+    faces = search.detect([np.zeros((64, 64, 3), np.uint8)])[0]
+    assert faces
+    assert all(face.landmarks is None for face in faces)
 
 
 def test_without_epochs_the_weights_given_are_the_detector(trained, parts, yolo_settings, on_cpu, tmp_path):

@@ -34,9 +34,10 @@ def read_yolo(path: Path) -> nn.Module:
     if not path.is_file():
         raise FacelineError(f"{path} is not there. Name a YOLO's .pt file; none is downloaded")
     with ultralytics_at_work():
-        from ultralytics.nn.tasks import load_checkpoint
+        from ultralytics.nn.tasks import load_checkpoint, torch_safe_load
 
         try:
+            torch_safe_load(path, safe_only=True)  # whatever it was told at its import, if that was not ours
             network: nn.Module = load_checkpoint(path)[0]
         except (TypeError, RuntimeError, ImportError, KeyError, AttributeError) as error:
             # what it raises on files that are not its own; its messages have several lines, of which one is kept
