@@ -42,8 +42,9 @@ class Preprocess(Section):
 
     pick: Literal["central_largest", "largest", "most_confident", "all"]
     """Which face of a photo with several; `all` keeps each (file names get `_face1`, ...)."""
-    min_confidence: Fraction
-    """Detector score under which a face is turned away."""
+    min_confidence: Literal["auto"] | Fraction
+    """Detector score under which a face is turned away; auto: 0.9 for mtcnn, and for a detector of the detect stage
+    what that recorded as `detect.test.working_confidence`."""
     min_face_height: NotNegative
     """Height of the box in px under which a face is turned away."""
     min_sharpness: NotNegative
