@@ -222,7 +222,7 @@ HARM = {
     "doubled again and again": (b"]\x94" + b"(h\x00h\x00l\x94" * 3 + b".", "it holds a list of 2|pictures"),
     "no pickle": (b"PK\x03\x04" + bytes(50), "the instruction PERSID|no pickle"),
     "zeros": (bytes(50), "it holds what no pickle holds"),
-    "nothing": (b"", "before byte 0: it is damaged, or no pickle|the file ends early"),
+    "nothing": (b"", "before byte 0 it is damaged, or no pickle|the file ends early"),
 }  # fmt: skip
 
 
@@ -238,6 +238,9 @@ def test_harm_is_refused_and_nothing_is_run(write, name, monkeypatch, leaves, le
         open_verification_set(write(content), SIZE)
     assert run == []
     assert "\n" not in str(caught.value)
+    assert "set.bin is no verification set (a list of pictures and a list of truth values). Make one with" in str(
+        caught.value
+    )
 
 
 SMALL = [b"a picture", b"another picture"]

@@ -12,9 +12,11 @@ import pytest
 import torch
 
 from faceline_core.data.verification_set import write_verification_set
+from faceline_core.errors import FacelineError
 from faceline_core.models.checkpoint import load_recogniser
 from faceline_core.verification.folds import fold_accuracy, fold_accuracy_of_scores
 from faceline_train.validating import validate
+from faceline_train.verifying import USUAL_PLACE
 
 FINAL = "checkpoints/final_model.pth"
 NETWORK = {"model_name": "ir_18", "loss_weights__local": 1.0, "epochs": 2}
@@ -45,8 +47,11 @@ def test_sets_are_logged_and_those_of_another_size_told_once(run, sets, rows_of,
     artifacts = run(**changes)
     output = capsys.readouterr().out
     assert output.count("warning: ") == 1
+    assert output.count("[train] 2 verification sets: large, 66 pairs; small, 66 pairs\n") == 1
     assert f"warning: {folder}/large.bin holds faces of 64 px, which are resized to 32 (img_size)" in output
     row = rows_of(artifacts)[-1]
+    (line,) = (line for line in output.splitlines() if "epoch 2/2" in line)
+    assert f"  large_acc {row['large_acc']:.3f} small_acc {row['small_acc']:.3f}  lr " in line
     recogniser, content = load_recogniser(artifacts / FINAL)
     a, b = np.array(PAIRS).T
     with torch.no_grad():
@@ -81,11 +86,28 @@ def test_sets_are_logged_and_those_of_another_size_told_once(run, sets, rows_of,
     assert len(printed) == 6
 
 
+@pytest.mark.parametrize(("there", "what"), [(True, "holds no .bin"), (False, "is not there")])
+def test_a_folder_without_sets_is_told_unless_it_is_the_usual_one(
+    run, tmp_path, monkeypatch, capsys, there, what, settings
+):
+    monkeypatch.chdir(tmp_path)  # where there is no data/benchmarks
+    run(trainer__fast_dev_run=True)
+    assert "verification set" not in capsys.readouterr().out
+    assert settings().validation.benchmarks == USUAL_PLACE
+    folder = tmp_path / "mine"
+    if there:
+        folder.mkdir()
+    run(trainer__fast_dev_run=True, validation__benchmarks=str(folder))
+    told = f"[train] note: validation.benchmarks: {folder} {what}, so no verification set is measured\n"
+    assert told in capsys.readouterr().out
+
+
 def test_a_set_that_is_none_ends_the_run_at_once(run, tmp_path):
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks/bad.bin").write_bytes(b"cos\nsystem\n(S'touch here'\ntR.")
     with pytest.raises(
-        Exception, match=r"bad\.bin: before byte \d+: it names 'os\.system', which makes no plain value"
+        FacelineError,
+        match=r"bad\.bin is no verification set .* out of \S*benchmarks \(before byte \d+ it names 'os\.system'",
     ):
         run(**NETWORK, validation__benchmarks=str(tmp_path / "benchmarks"))
     assert not (tmp_path / "artifacts").exists()

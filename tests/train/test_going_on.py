@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 import yaml
 
 from faceline_core.errors import FacelineError
+from faceline_train.classifier import Classifier
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,6 +52,23 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     assert columns[0] == columns[1]
     assert len(columns[0]) == 4
     assert not list((artifacts / ".scratch").glob("train-*"))
+
+
+@pytest.mark.parametrize(("step", "lost"), [(2, True), (5, False)])
+def test_ctrl_c_before_an_epoch_has_ended_says_that_nothing_is_kept(run, monkeypatch, capsys, step, lost):
+    original, steps = Classifier.training_step, count(1)
+
+    def training_step(self, batch, index):
+        if next(steps) == step:
+            raise KeyboardInterrupt
+        return original(self, batch, index)
+
+    monkeypatch.setattr(Classifier, "training_step", training_step)
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert ("nothing is kept before an epoch has ended" in capsys.readouterr().out) is lost
+    run()
+    assert ("epoch 1/2" in capsys.readouterr().out) is lost
 
 
 def test_within_a_long_epoch_a_run_goes_on_from_a_step(run, stop_at_step, stopped, weights_of, assert_same, rows_of):

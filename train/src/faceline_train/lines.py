@@ -1,15 +1,18 @@
 """The lines that a run prints."""
 
+from collections.abc import Sequence
+
 import lightning
 
 from faceline_core.models.recogniser import Recogniser
 from faceline_core.training.trainer import Precision
 
 
-def epoch_line(row: dict[str, float], epochs: int) -> str:
+def epoch_line(row: dict[str, float], epochs: int, sets: Sequence[str] = ()) -> str:
     """`epoch 5/18  train_loss 1.635 train_acc 0.650  val_loss 1.065 val_acc 0.694  lr 9.1e-04  3.9 s (data 0.2 s)`.
 
-    Counts of faces left out are shown where there are any."""
+    Counts of faces left out are shown where there are any, and of each of the verification sets, by name, the accuracy
+    by all that the recogniser has: `lfw_acc`, not `lfw_embedding_acc`."""
     figures = {
         name: f"{value:.0f}" if name.endswith("_left_out") else f"{value:.3f}"
         for name, value in row.items()
@@ -19,6 +22,7 @@ def epoch_line(row: dict[str, float], epochs: int) -> str:
         " ".join(f"{name} {value}" for name, value in figures.items() if name.startswith(split))
         for split in ("train_", "val_")
     ]
+    parts += [" ".join(f"{name}_acc {figures[f'{name}_acc']}" for name in sets)] if sets else []
     return (
         f"epoch {int(row['epoch'])}/{epochs}  {'  '.join(parts)}  lr {row['lr']:.1e}  "
         f"{row['seconds']:.1f} s (waited {row['data_seconds']:.1f} s for data)"

@@ -40,10 +40,12 @@ from faceline_train.parts import parts_of
 from faceline_train.precision import RecogniserTrial
 from faceline_train.resuming import prepare_resume, run_key
 from faceline_train.selection import TopK, file_name
-from faceline_train.verifying import Verifying
+from faceline_train.verifying import Verifying, find_sets, say_where_no_sets_are
 
 WEIGHTS = Path("data/.scratch/weights")
 """Where downloaded weights are kept."""
+PROGRESS = "progress.ckpt"
+"""In a run's folder: the state that it goes on from."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def train(
     trainer = run.trainer(precision)
     say("train", f"{size_line(recogniser)}, {device_line(trainer, precision)}, {loaded}")
     run.feeding = Feeding(recogniser, faces, augmentation, parameters, precision, shared, folder / "train")
-    resumed = prepare_resume(parameters, recogniser, folder / "progress.ckpt")
+    resumed = prepare_resume(parameters, recogniser, folder / PROGRESS)
     _fit(trainer, run, resumed, artifacts / ".scratch/diverged.pth")
     trained = Trained(run.best.epoch, run.best.value, run.history.rows)
     if dry:
@@ -191,7 +193,7 @@ class _Run:
         callbacks: list[lightning.Callback] = [self.mean] if self.mean else []
         loggers: list[Any] = []
         if not parameters.trainer.fast_dev_run:
-            progress = KeepProgress(self.folder / "progress.ckpt", parameters.trainer.checkpoint_minutes)
+            progress = KeepProgress(self.folder / PROGRESS, parameters.trainer.checkpoint_minutes)
             callbacks += [self.best, self.patience, self.top, self.history, progress]
             name = parameters.run_name or self.folder.name
             root = self.folder.parents[1] / "logs"
@@ -232,7 +234,9 @@ class _Run:
         epoch = int(row["epoch"])
         best = "  best" if self.best.epoch == epoch else ""
         skipped = f"  {self.classifier.skipped} batches left out (NaN)" if self.classifier.skipped else ""
-        say("train", epoch_line(row, self.parameters.epochs) + best + skipped)
+        verifying = self.classifier.verifying
+        sets = [] if verifying is None else list(verifying.sets)
+        say("train", epoch_line(row, self.parameters.epochs, sets) + best + skipped)
         if self.on_epoch:
             self.on_epoch(epoch, row)
 
@@ -242,6 +246,8 @@ def _fit(trainer: lightning.Trainer, run: _Run, resumed: Path | None, diverged: 
         trainer.fit(run.classifier, datamodule=run.feeding, ckpt_path=resumed, weights_only=True)
     except SystemExit:  # Lightning's answer to Ctrl-C
         if trainer.interrupted:
+            if not (run.folder / PROGRESS).is_file():
+                say("train", "nothing is kept before an epoch has ended: the next run begins at epoch 1")
             raise KeyboardInterrupt from None
         raise
     except DivergedError as error:
@@ -262,8 +268,9 @@ def open_verifying(parameters: StageParameters, val: FaceSet, matcher: bool) -> 
         FacelineError: where val_acc is to be that of people held back, and nobody is.
     """
     settings = parameters.validation
+    say_where_no_sets_are(settings)
     asked = settings.split == "unseen_val"
-    if not asked and not matcher and not any(Path(settings.benchmarks).glob("*.bin")):
+    if not asked and not matcher and not find_sets(settings):
         return None
     faces: FaceSet | None = None
     if asked or matcher:

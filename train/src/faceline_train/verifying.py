@@ -19,6 +19,8 @@ from faceline_core.verification.combining import ScoreStatistics, statistics_of
 from faceline_core.verification.drawn_pairs import DrawnPairs, draw_pairs
 from faceline_core.verification.folds import FOLDS, FoldAccuracy, best_accuracy, fold_accuracy, fold_accuracy_of_scores
 
+USUAL_PLACE = "data/benchmarks"
+"""Of `.bin` sets: that it is not there is no news."""
 _HELD = 2000
 """Faces of people held back that are in memory at once, which is all of them."""
 _HELD_OF_SET = 64
@@ -46,9 +48,12 @@ class Verifying:
         self.faces, self.settings = faces, settings
         self.pairs = None if faces is None else _drawn(faces, settings.max_pairs, seed, settings.split)
         self.sets: dict[str, VerificationSet] = {
-            path.stem: open_verification_set(path, img_size) for path in sorted(Path(settings.benchmarks).glob("*.bin"))
+            path.stem: open_verification_set(path, img_size) for path in find_sets(settings)
         }
         self.over_folds: dict[str, FoldAccuracy] = {}
+        if self.sets:
+            listed = "; ".join(f"{name}, {len(found)} pairs" for name, found in self.sets.items())
+            say("train", f"{len(self.sets)} verification set{'s' if len(self.sets) > 1 else ''}: {listed}")
         for name, found in self.sets.items():
             _check_set(name, found)
             if found.found_size != img_size:
@@ -103,6 +108,19 @@ class Verifying:
         if scores is None or scores.local is None or self.pairs is None:
             return None
         return statistics_of(scores.embedding, scores.local, self.pairs.same)
+
+
+def find_sets(settings: Validation) -> list[Path]:
+    """The `.bin` files that `validation.benchmarks` names."""
+    return sorted(Path(settings.benchmarks).glob("*.bin"))
+
+
+def say_where_no_sets_are(settings: Validation) -> None:
+    """Says that a folder which somebody made or named holds none."""
+    folder = Path(settings.benchmarks)
+    if not find_sets(settings) and (folder.is_dir() or folder != Path(USUAL_PLACE)):
+        what = "holds no .bin" if folder.is_dir() else "is not there"
+        say("train", f"note: validation.benchmarks: {folder} {what}, so no verification set is measured")
 
 
 def _check_set(name: str, pairs: VerificationSet) -> None:

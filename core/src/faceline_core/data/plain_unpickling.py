@@ -17,7 +17,6 @@ from typing import Any, BinaryIO
 
 from faceline_core.data.plain_arrays import ARRAY_CALLS, NumberType, Unfinished
 from faceline_core.data.stretch import Source, Stretch
-from faceline_core.errors import FacelineError
 
 _PLAIN = (
     *(pickle.PROTO, pickle.STOP, pickle.MARK, pickle.POP, pickle.POP_MARK),
@@ -58,7 +57,7 @@ def read_plain(path: Path) -> Any:
     """What a pickle of plain values holds. Byte strings of Python 2 come as bytes, long ones as Stretch.
 
     Raises:
-        FacelineError: where it is damaged, is no pickle, or holds anything else. It names the byte; nothing that the
+        NotPlainError: where it is damaged, is no pickle, or holds anything else. It names the byte; nothing that the
             file says has been run.
     """
     source = Source(path)
@@ -68,9 +67,11 @@ def read_plain(path: Path) -> Any:
             return _Unpickler(file).load()
         except _FAULTS as error:
             what = str(error) if isinstance(error, pickle.UnpicklingError) else "it is damaged, or no pickle"
-            raise FacelineError(
-                f"{path}: before byte {file.tell()}: {what}. Nothing of it was run. Get it from its publisher again"
-            ) from None
+            raise NotPlainError(f"before byte {file.tell()} {what}; nothing of it was run") from None
+
+
+class NotPlainError(Exception):
+    """A file is no pickle of plain values; the message goes on from its name."""
 
 
 class _File:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceline_core.data.decoding import decoded
-from faceline_core.data.plain_unpickling import read_plain
+from faceline_core.data.plain_unpickling import NotPlainError, read_plain
 from faceline_core.data.stretch import Stretch
 from faceline_core.errors import FacelineError
 from faceline_core.stage.files import written_beside
@@ -93,7 +93,10 @@ def open_verification_set(path: Path, img_size: int) -> VerificationSet:
     """
     if not path.is_file():
         raise FacelineError(f"{path} is not there. A verification set is a .bin of pairs of aligned faces")
-    value = read_plain(path)
+    try:
+        value = read_plain(path)
+    except NotPlainError as error:
+        raise _fault(path, str(error)) from None
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise _fault(path, f"it holds {_kind(value)}, expected pictures and truth values")
     pictures, flags = value
@@ -149,4 +152,7 @@ def _kind(value: Any) -> str:
 
 
 def _fault(path: Path, what: str) -> FacelineError:
-    return FacelineError(f"{path} is no verification set: {what}. Get it from its publisher again")
+    return FacelineError(
+        f"{path} is no verification set (a list of pictures and a list of truth values). Make one with ./stage "
+        f"preprocess bin, get it anew from its publisher, or take it out of {path.parent} ({what})"
+    )

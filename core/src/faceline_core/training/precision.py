@@ -7,7 +7,6 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from pathlib import Path
-from statistics import median
 from typing import Any, Protocol
 
 import torch
@@ -21,8 +20,8 @@ from faceline_core.training.trainer import Precision, processes
 
 _GAIN = {"cpu": 1.25, "cuda": 1.1}
 """How many times as fast mixed precision must be to be taken: below that the clock decides by chance. On a core shared
-with six other processes, nine in ten results of three rounds lay within 14 % of the middle one (ResNet-18, MobileNetV3);
-of the fastest steps of three rounds, within 50 %."""
+with six other processes, nine in ten results of three rounds lay within 14 % of the middle one (ResNet-18,
+MobileNetV3); of the fastest steps of three rounds, within 50 %."""
 _ALIKE = 0.98
 """The least mean cosine between a network's outputs in full and in lower precision."""
 _ROUNDS, _AT_LEAST, _ENOUGH = 11, 3, 4.0
@@ -57,10 +56,11 @@ class Trial(Protocol):
 def decide(trial: Trial, settings: Trainer, memory: Path, stage: str | None = None) -> Precision:
     """The precision to train with.
 
-    A few steps are timed in float32 and in the mixed precision that the device has, by turns, so that other work on the
-    machine slows both; the mixed one is taken where it is clearly faster and gives outputs like those of float32. What
-    was found is kept in `memory`, so that the same network on the same machine trains alike from then on. Several
-    processes have to agree without measuring: bf16 where the GPU has it, else 16; 32 on a CPU.
+    A few steps are timed in float32 and in the mixed precision that the device has, by turns, so that other work on
+    the machine slows both. The round whose ratio is the middle one decides: the mixed one is taken where it is clearly
+    faster in it and gives outputs like those of float32. What was found is kept in `memory`, so that the same network
+    on the same machine trains alike from then on. Several processes have to agree without measuring: bf16 where the
+    GPU has it, else 16; 32 on a CPU.
 
     Args:
         trial: the network and a batch.
@@ -100,27 +100,24 @@ def _of_gpu() -> Precision:
 def _measured(trial: Trial, device: torch.device, mixed: Precision) -> dict[str, Any]:
     state = torch.get_rng_state()
     network = copy.deepcopy(trial.network).to(device)
-    rounds = _rounds(trial, network, trial.inputs(device), mixed)
-    times = round(median(full / low for full, low in rounds), 3)
-    taken = times >= _GAIN[device.type] and _alike(trial, trial.inputs(device), mixed)
+    inputs = trial.inputs(device)
+    rounds = sorted(_rounds(trial, network, inputs, mixed), key=lambda took: took[0] / took[1])
+    full, low = rounds[(len(rounds) - 1) // 2]
+    taken = full >= low * _GAIN[device.type] and _alike(trial, inputs, mixed)
     torch.set_rng_state(state)
     return {
         "precision": mixed if taken else 32,
-        "seconds": {
-            str(precision): round(median(took), 5)
-            for precision, took in zip((32, mixed), zip(*rounds, strict=True), strict=True)
-        },
-        "times_as_fast": times,
+        "seconds": {"32": round(full, 5), str(mixed): round(low, 5)},
     }
 
 
 def _line(found: dict[str, Any], gain: float, memory: Path) -> str:
-    chosen, seconds, times = str(found["precision"]), found["seconds"], found["times_as_fast"]
+    chosen, seconds = str(found["precision"]), found["seconds"]
     (other,) = set(seconds) - {chosen}
     line = f"precision: {chosen} ({seconds[chosen]:.3g} s a step, {other} {seconds[other]:.3g} s"
     if chosen == "32":
-        unalike = ", but its outputs are not those of 32"
-        line += f": {times:.2f} times as fast{unalike if times >= gain else f', taken from {gain:g} on'}"
+        fast = seconds["32"] >= gain * seconds[other]
+        line += ", but its outputs are not those of 32" if fast else f": taken where {gain:g} times as fast"
     return f"{line}; measured once, {memory})"
 
 
