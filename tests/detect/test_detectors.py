@@ -1,5 +1,7 @@
 """MTCNN behind the one interface, against facenet-pytorch as it comes."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -9,11 +11,15 @@ from torch.nn.functional import interpolate
 
 from faceline_core.errors import FacelineError
 from faceline_core.faces import read_photo
-from faceline_detect.detectors import load
 from faceline_detect.detectors import cascade as cascade_module
+from faceline_detect.detectors import load
 from faceline_detect.detectors import mtcnn as mtcnn_module
 from faceline_detect.detectors.area_means import crop_means, spans, strip_means, sum_tables
 from faceline_detect.detectors.batches import equal_size_batches
+from faceline_detect.detectors.folders import write_fused, write_mtcnn, write_trained
+from faceline_detect.fusion import combine
+from faceline_detect.retinaface.checkpoint import from_state_dict, save
+from faceline_detect.retinaface.searching import Search
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +143,55 @@ def test_batches_are_of_one_size_bounded_and_complete():
         assert len({images[position].shape for position in batch}) == 1
         assert len(batch) <= 5
         assert len(batch) == 1 or sum(images[position][..., 0].size for position in batch) <= 8_000
+
+
+@pytest.fixture(scope="module")
+def trained(real_data, parameters_with, tmp_path_factory):
+    """Folders as the stage leaves them: `retinaface` with published weights, `fused` of it and MTCNN."""
+    folder = tmp_path_factory.mktemp("detect")
+    settings = parameters_with(("detect",), {}).detect
+    test = settings.test.model_copy(update={"working_confidence": 0.8})
+    fusion = settings.fusion.model_copy(update={"weights": {"mtcnn": 1.0, "retinaface": 0.9}})
+    save(folder / "file.pth", from_state_dict(real_data / "weights/retinaface_mobilenet0.25.pth"), Search(0.02))
+    write_trained(folder / "retinaface", "retinaface", folder / "file.pth", test)
+    write_mtcnn(folder / "mtcnn")
+    write_fused(folder / "fused", {name: folder / name for name in fusion.weights}, fusion, test)
+    return folder, fusion
+
+
+@pytest.mark.real
+def test_a_trained_detector_reports_from_the_score_that_its_folder_says(trained, photos):
+    folder, _ = trained
+    everything = load("retinaface", folder / "retinaface", confidence=0.02).detect(photos)
+    for detector, lowest in (
+        (load("retinaface", folder / "retinaface"), 0.8),
+        (load("retinaface", folder / "file.pth"), 0.5),
+        (load("retinaface", folder / "file.pth", confidence=0.9), 0.9),
+    ):
+        assert (detector.confidence, detector.landmarks) == (lowest, True)
+        for found, all_of_them in zip(detector.detect(photos), everything, strict=True):
+            expected = [face.box.tolist() for face in all_of_them if face.score >= lowest]
+            np.testing.assert_allclose([face.box for face in found], np.reshape(expected, (-1, 4)), atol=0.01)
+    assert sum(map(len, everything)) > sum(map(len, load("retinaface", folder / "file.pth").detect(photos)))
+
+
+@pytest.mark.real
+def test_a_fused_detector_finds_what_its_members_find_taken_together(trained, photos, mtcnn):
+    folder, fusion = trained
+    shutil.move(folder / "retinaface", folder / "elsewhere")
+    fused = load("fused", folder / "fused")
+    assert (fused.confidence, fused.landmarks) == (0.8, True)
+    retinaface = load("retinaface", folder / "elsewhere", confidence=fusion.confidence_threshold)
+    shutil.move(folder / "elsewhere", folder / "retinaface")
+    both = zip(mtcnn.detect(photos), retinaface.detect(photos), strict=True)
+    apart = []
+    for found, (one, other) in zip(fused.detect(photos), both, strict=True):
+        expected = [f for f in combine({"mtcnn": one, "retinaface": other}, fusion) if f.score >= 0.8]
+        np.testing.assert_allclose([f.box for f in found], np.reshape([f.box for f in expected], (-1, 4)), atol=0.01)
+        np.testing.assert_allclose([f.score for f in found], [f.score for f in expected], atol=1e-4)
+        assert all(face.landmarks is not None for face in found)
+        apart += [np.abs(face.box - same.box).max() for face, same in zip(found[:1], one[:1], strict=True)]
+    assert max(apart) > 1, "a fused box lies between those of the members"
 
 
 def test_unknown_detectors_and_needless_checkpoints_are_refused(tmp_path):
