@@ -60,7 +60,7 @@ def test_what_a_checkpoint_records_is_what_the_format_promises(written):
         "backbone": "mobilenet0.25",
         "anchors": {"strides": [8, 16, 32], "sizes": [[16, 32], [64, 128], [256, 512]]},
         "coding": {"centre": 0.1, "size": 0.2},
-        "activation": {"leaky_slope": 0.1},
+        "activation": {"body_slope": 0.1, "slope": 0.1},
         "normalisation": {"channel_order": "bgr", "mean": [104.0, 117.0, 123.0]},
         "search": {
             "confidence": 0.05, "nms": 0.3, "short_side": 640, "long_side": 900, "scales": (0.5, 1.0), "flip": True,
@@ -75,7 +75,11 @@ def test_what_a_checkpoint_records_is_what_the_format_promises(written):
     ("what", "value", "said"),
     [
         ("anchors", {"strides": [8, 16, 32], "sizes": [[10, 20], [32, 64], [128, 256]]}, r"anchors .*\[\[10, 20\]"),
-        ("activation", {"leaky_slope": 0.0}, r"activation leaky_slope 0.0, and this one has leaky_slope 0.1"),
+        (
+            "activation",
+            {"body_slope": 0.0, "slope": 0.1},
+            r"activation body_slope 0.0, slope 0.1, and this one has body_",
+        ),
         ("normalisation", {"channel_order": "rgb", "mean": [123.0, 117.0, 104.0]}, r"normalisation channel_order rgb"),
         ("coding", {"centre": 0.2, "size": 0.2}, r"coding centre 0.2"),
         ("anchors", None, r"anchors None"),

@@ -46,7 +46,7 @@ def test_average_precision_on_group_photos(network, pictures, precision):
 def test_average_precision_on_people_with_masks(network, pictures, precision):
     found, faces = average_precision(network, pictures, "masks", 16, precision)
     assert faces == 172
-    assert found >= 0.75
+    assert found >= 0.84  # 0.78 with ReLUs that are 0 below 0
 
 
 def test_landmarks_lie_where_they_are_labelled(network, pictures, real_data):

@@ -40,7 +40,7 @@ def describe(network: RetinaFace) -> dict[str, Any]:
         "backbone": network.backbone,
         "anchors": {"strides": list(STRIDES), "sizes": [list(sizes) for sizes in SIZES]},
         "coding": {"centre": CENTRE, "size": SIZE},
-        "activation": {"leaky_slope": network.slope},
+        "activation": {"body_slope": network.body.slope, "slope": network.slope},
         "normalisation": {"channel_order": "bgr", "mean": list(BGR_MEAN)},
     }
 

@@ -1,5 +1,6 @@
 """The anchors: squares on a grid over the picture, against which the network's outputs are coded."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,13 +31,13 @@ def anchors(height: int, width: int, device: torch.device | str = "cpu") -> Tens
     Source: arXiv 1905.00641, section 3.3, with the sizes of its MobileNet-0.25.
     """
     shapes = level_shapes(height, width)
-    grid = torch.empty(PER_CELL * sum(rows * columns for rows, columns in shapes), 4)
+    grid = np.empty((PER_CELL * sum(rows * columns for rows, columns in shapes), 4), np.float32)
     start = 0
     for (rows, columns), stride, sizes in zip(shapes, STRIDES, SIZES, strict=True):
-        level = grid[start : start + PER_CELL * rows * columns].view(rows, columns, PER_CELL, 4)
+        level = grid[start : start + PER_CELL * rows * columns].reshape(rows, columns, PER_CELL, 4)
         start += PER_CELL * rows * columns
-        level[:1, ..., 0] = ((torch.arange(columns) + 0.5) * stride)[:, None]
-        level[:1, ..., 2:] = torch.tensor(sizes, dtype=torch.float32)[:, None]
-        level[1:] = level[:1]  # whole rows: columns of four numbers are slow to write one by one
-        level[..., 1] = ((torch.arange(rows) + 0.5) * stride)[:, None, None]
-    return grid.to(device)
+        level[0, :, :, 0] = ((np.arange(columns) + 0.5) * stride)[:, None]
+        level[0, :, :, 2:] = np.array(sizes)[:, None]
+        level[1:] = level[0]  # whole rows: numbers that lie apart are slow to write one by one
+        level[..., 1] = ((np.arange(rows) + 0.5) * stride)[:, None, None]
+    return torch.from_numpy(grid).to(device)

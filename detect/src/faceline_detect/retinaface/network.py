@@ -44,10 +44,12 @@ class Outputs(NamedTuple):
         return (self.logits[..., 1] - self.logits[..., 0]).sigmoid()
 
 
-def normalised(images: Tensor) -> Tensor:
-    """Pictures (N, 3, H, W) uint8 RGB as the network takes them: float32 BGR minus its mean, channels last."""
-    pixels = images.flip(1).to(torch.float32, memory_format=torch.channels_last)
-    return pixels.sub_(torch.tensor(BGR_MEAN, device=images.device)[:, None, None])
+def normalised(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Pictures (N, 3, H, W) uint8 RGB as the network takes them: BGR minus its mean, channels last."""
+    pixels = torch.empty(images.shape, dtype=dtype, device=images.device, memory_format=torch.channels_last)
+    for channel, mean in enumerate(BGR_MEAN):
+        torch.sub(images[:, 2 - channel], mean, out=pixels[:, channel])
+    return pixels
 
 
 class Pyramid(nn.Module):

@@ -19,8 +19,11 @@ from faceline_detect.retinaface.grid import PER_CELL, anchors, level_shapes
 from faceline_detect.retinaface.network import Outputs, RetinaFace, normalised
 
 LARGEST_PHOTO = 16_000_000
-"""px; a picture that would be searched at more is brought down to it."""
+"""px; a picture that would be searched at more is brought down to it: 0.7 GiB of memory with mobilenet0.25, 3 GiB with
+resnet50, half of that in bf16."""
 BATCH_PIXELS = {"cpu": 2_000_000, "cuda": 16_000_000}
+"""The most of a batch, unless it is one picture. On a CPU the maps of twice as many no longer fit into memory that was
+used before, and getting it anew from the system takes a fifth longer."""
 BATCH_PHOTOS = 32
 CANDIDATES = 5000
 """The most boxes of a picture, by score, that suppression looks at."""
@@ -86,7 +89,7 @@ class RetinaFaceSearch:
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         for part in (self.network.body, self.network.fpn, self.network.ssh1, self.network.ssh2, self.network.ssh3):
             part.to(self._dtype)
-        self._sizes: list[tuple[int, int]] = []
+        self._sizes: Sequence[tuple[int, int]] = []
         self._padded = (0, 0)
         for module in self.network.modules():
             if _looks_around(module):
@@ -125,15 +128,27 @@ class RetinaFaceSearch:
         return max(1, round(scale * height)), max(1, round(scale * width))
 
     @torch.inference_mode()
+    def see(self, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> Outputs:
+        """What the network says of pictures that share a batch.
+
+        Args:
+            pixels: (N, 3, H, W) uint8 RGB, each picture in its upper left corner; H and W are multiples of 32.
+            sizes: height and width of each picture.
+
+        Returns:
+            Its outputs, in the order of `anchors(H, W)`. Those beyond a picture mean nothing.
+        """
+        self._sizes, self._padded = sizes, (pixels.shape[2], pixels.shape[3])
+        outputs: Outputs = self.network(normalised(pixels.to(self.device), self._dtype))
+        return outputs
+
     def _look(self, views: list[_View], images: Sequence[NDArray[np.uint8]], canvas: tuple[int, int]) -> list[Tensor]:
         """(C, 15) box, score and landmarks of each view's candidates, in its own px."""
         pixels = np.zeros((len(views), *canvas, 3), np.uint8)
         for picture, view in zip(pixels, views, strict=True):
             height, width = view.size
             picture[:height, :width] = _resized(images[view.position], view)
-        self._sizes, self._padded = [view.size for view in views], canvas
-        on_device = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
-        outputs = self.network(normalised(on_device).to(self._dtype))
+        outputs = self.see(torch.from_numpy(pixels).permute(0, 3, 1, 2), [view.size for view in views])
         scores = outputs.scores()
         return [
             self._candidates(Outputs(*(one[index] for one in outputs)), scores[index], view.size, canvas).cpu()
