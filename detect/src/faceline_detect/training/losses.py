@@ -65,23 +65,22 @@ class DetectionLoss(nn.Module):
         Returns:
             `total`, and its parts as they add up to it: `class`, `box`, `landmarks`; each ().
         """
-        with torch.autocast(anchors.device.type, enabled=False):
-            outputs = Outputs(*(one.float() for one in outputs))
-            lesson = _lesson(anchors, targets)
-            count = lesson.positive.sum().clamp(min=1)
-            coded = outputs.boxes[lesson.positive]
-            if self.settings.loss == "focal_iou":
-                parts = {
-                    "class": self._focal(outputs.logits, lesson) / count,
-                    "box": self.settings.lambda_reg * self._overlaps(coded, lesson) / count,
-                }
-            else:
-                parts = {
-                    "class": self._mined(outputs.logits, lesson) / count,
-                    "box": _BOX_WEIGHT * _smooth(coded, encode_boxes(lesson.boxes, lesson.anchors)) / count,
-                }
-            parts["landmarks"] = self.settings.lambda_landmarks * _of_landmarks(outputs, lesson)
-            return parts | {"total": sum(parts.values(), anchors.new_zeros(()))}
+        outputs = Outputs(*(one.float() for one in outputs))
+        lesson = _lesson(anchors, targets)
+        count = lesson.positive.sum().clamp(min=1)
+        coded = outputs.boxes[lesson.positive]
+        if self.settings.loss == "focal_iou":
+            parts = {
+                "class": self._focal(outputs.logits, lesson) / count,
+                "box": self.settings.lambda_reg * self._overlaps(coded, lesson) / count,
+            }
+        else:
+            parts = {
+                "class": self._mined(outputs.logits, lesson) / count,
+                "box": _BOX_WEIGHT * _smooth(coded, encode_boxes(lesson.boxes, lesson.anchors)) / count,
+            }
+        parts["landmarks"] = self.settings.lambda_landmarks * _of_landmarks(outputs, lesson)
+        return parts | {"total": sum(parts.values(), anchors.new_zeros(()))}
 
     def _focal(self, logits: Tensor, lesson: _Lesson) -> Tensor:
         towards_face = logits[..., 1] - logits[..., 0]
