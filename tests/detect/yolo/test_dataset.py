@@ -63,6 +63,7 @@ def test_rows_of_boxes_and_of_landmarks(tmp_path, picture):
     assert second[5:] == [0] * 15
     described = yaml.safe_load((folder / "dataset.yaml").read_text())
     assert (described["kpt_shape"], described["flip_idx"]) == ([5, 3], [1, 0, 2, 4, 3])
+    assert described["kpt_oks_sigmas"] == [0.07] * 5
     assert described["names"] == {0: "face"}
 
 
