@@ -1,6 +1,5 @@
 """What does not do is told in one line, and costs nothing."""
 
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -248,20 +247,3 @@ def test_precision_auto_measures_once_and_keeps_to_it(run, monkeypatch, capsys):
         "[train] precision: 32 (1 s a step, bf16 0.5 s, but its outputs are not those of 32; measured once, FILE",
         "[train] precision: 32 (1 s a step, bf16 0.85 s: taken where 1.25 times as fast; measured once, FILE",
     ]
-
-
-@pytest.mark.parametrize(("took", "wanted"), [(0.5, "bf16"), (0.95, "32 bit"), (1.5, "32 bit")])
-@pytest.mark.parametrize("busy", [range(4), range(4, 99), {2, 3}, {4, 5}, {2, 5, 9}])
-def test_other_work_on_the_machine_does_not_decide_on_the_precision(run, monkeypatch, capsys, took, wanted, busy):
-    """At first, from then on, or in some steps alone every step takes four times as long."""
-    import faceline_core.training.precision as module
-
-    steps = count()
-
-    def seconds(_trial, _network, _inputs, precision):
-        alone = {32: 0.1, "bf16": 0.1 * took}[precision]
-        return 4 * alone if next(steps) in busy else alone
-
-    monkeypatch.setattr(module, "_seconds", seconds)
-    run(trainer__precision="auto", trainer__fast_dev_run=True)
-    assert f", cpu in {wanted}," in capsys.readouterr().out
