@@ -23,8 +23,8 @@ SMALLEST_SIDE = 10
 """px; ultralytics leaves smaller pictures out."""
 STRICTNESS = 0.07
 """A landmark's loss is half its most where it is off by 2.35 times this part of the face's size, the root of its box's
-area: 0.16 of it. The 0.2 that ultralytics takes for points it does not know makes that 0.47, as far as the mouth is
-from the eyes. Source: object keypoint similarity, as COCO defines it."""
+area: 0.16 of it. The 0.2 that ultralytics takes for points it does not know makes that 0.47, nearly as far as from an
+eye to the mouth. Source: object keypoint similarity, as COCO defines it."""
 _UPRIGHT = (None, 1)
 _ORIENTATION = 274  # EXIF's tag
 
