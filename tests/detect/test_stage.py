@@ -64,7 +64,10 @@ def test_every_detector_is_trained_measured_and_ready_for_others(parameters, tmp
     with (folder / "report/retinaface/history.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
     assert (folder / "report/retinaface/first_batch.jpg").is_file()
-    assert not [*(tmp_path / "artifacts/.scratch").glob("*-*")], "what a run goes on from is gone when it has ended"
+    detect(parameters(WITH_YOLO, fusion={"iou_threshold": 0.6}), tmp_path / "artifacts")
+    output = capsys.readouterr().out
+    assert "RetinaFace was trained before" in output, "another fusion trains nothing anew"
+    assert "epoch 1/" not in output
 
 
 def test_what_mtcnn_is_does_not_depend_on_what_is_trained(parameters, tmp_path):
@@ -129,6 +132,19 @@ def test_other_scenes_may_choose_and_measure(parameters, tmp_path, drawn_scenes,
     assert "2 to choose with, 2 to measure on" in output
 
 
+def test_who_never_saw_a_landmark_gives_none(parameters, tmp_path, drawn_scenes):
+    copy = tmp_path / "data"
+    copy.mkdir()
+    (copy / "images").symlink_to(drawn_scenes / "images")
+    (copy / "wider.txt").write_text((drawn_scenes / "wider.txt").read_text())
+    folder = detect(parameters(data=str(copy), retinaface={"epochs": 1}), tmp_path / "artifacts")
+    detector = load("retinaface", folder / "retinaface", confidence=0.0)
+    (faces,) = detector.detect([read_photo(next((copy / "images").iterdir()))])
+    assert not detector.landmarks
+    assert faces
+    assert {face.landmarks is None for face in faces} == {True}
+
+
 def test_weights_of_before_are_taken_as_they_are(parameters, tmp_path):
     first = detect(parameters(retinaface={"epochs": 1}), tmp_path / "first") / "retinaface/model.pth"
     second = detect(parameters(retinaface={"epochs": 0, "weights": str(first)}), tmp_path / "second")
@@ -142,7 +158,8 @@ def test_weights_of_before_are_taken_as_they_are(parameters, tmp_path):
         ({"data": "nowhere"}, "nowhere is not there. Draw scenes"),
         ({"retinaface": {"batch_size": 64}}, "detect.retinaface.batch_size: 64 scenes a batch, but there are"),
         ({"retinaface": {"weights": "gone.pth"}}, "detect.retinaface.weights: gone.pth is not there"),
-        ({"test": {"official_lists": "nowhere"}}, "nowhere"),
+        ({"test": {"official_lists": "nowhere"}}, "nowhere/wider_easy_val.mat is not there"),
+        ({"train": ["yolo"], "yolo": {"model": "yolo99z.yaml"}}, "detect.yolo.model: yolo99z.yaml is no file"),
     ],
 )
 def test_what_does_not_do_is_one_line(parameters, tmp_path, changes, expected):

@@ -16,7 +16,7 @@ from faceline_detect.detectors.folders import write_fused, write_mtcnn, write_no
 from faceline_detect.fusion import combine
 from faceline_detect.measuring import Measured, faces_that_count, gains, measure, write_report
 from faceline_detect.scenes import STAGE, Part, Scenes, open_scenes
-from faceline_detect.training.retinaface import TrainedRetinaFace, train_retinaface
+from faceline_detect.training.retinaface import TrainedRetinaFace, device_of, train_retinaface
 
 Found = dict[str, list[list[Face]]]
 """By detector: the faces of each picture."""
@@ -40,11 +40,15 @@ def detect(parameters: StageParameters, artifacts: Path = Path("artifacts")) -> 
     settings: Detect = parameters.detect
     target = artifacts / "detect"
     scenes = open_scenes(settings, parameters.seed)
+    counted = faces_that_count(scenes.test.pictures, settings.test.official_lists)  # before hours of training
+    if "yolo" in settings.train:
+        _check_yolo(settings)
     retinaface = None
     if "retinaface" in settings.train:
         retinaface = train_retinaface(settings, parameters.trainer, parameters.seed, scenes, artifacts)
     if parameters.trainer.fast_dev_run:
-        say(STAGE, "fast_dev_run: a batch of training and one of validation went through; nothing was written")
+        what = "a batch of training and one of validation went through" if retinaface else "RetinaFace is not trained"
+        say(STAGE, f"fast_dev_run: {what}; nothing was written")
         return target
     if not is_first():  # of the processes that trained together
         return target
@@ -63,17 +67,18 @@ def detect(parameters: StageParameters, artifacts: Path = Path("artifacts")) -> 
             write_fused(folder / "fused", {name: folder / name for name in members}, settings.fusion, settings.test)
         else:
             write_not_trained(folder / "fused", "fused")
-        found = _search(settings, scenes.test, names, folder)
+        found = _search(settings, scenes.test, names, folder, device_of(parameters.trainer))
         if fuses:
             found["fused"] = [
                 combine(dict(zip(members, faces, strict=True)), settings.fusion)
                 for faces in zip(*(found[name] for name in members), strict=True)
             ]
-        measured = _measure(settings, scenes.test, found, parameters.seed)
+        measured = {
+            name: measure(faces, scenes.test.pictures, settings.test, parameters.seed, counted)
+            for name, faces in found.items()
+        }
         write_report(folder / "report", measured, found, *scenes.test)
         write_json(folder / "metrics.json", _metrics(measured, members))
-    for place in [place for name in settings.train for place in (artifacts / ".scratch").glob(f"{name}-*")]:
-        shutil.rmtree(place)
     for name, each in measured.items():
         say(STAGE, _line(name, each))
     say(STAGE, f"figures: {target / 'metrics.json'}, curves and pictures: {target / 'report'}")
@@ -108,9 +113,16 @@ def _train_yolo(parameters: StageParameters, scenes: Scenes, artifacts: Path, fo
     model.unlink()
 
 
-def _search(settings: Detect, part: Part, names: Sequence[str], folder: Path) -> Found:
+def _check_yolo(settings: Detect) -> None:
+    """Raises where ultralytics or the model is missing."""
+    from faceline_detect.yolo.models import check_model
+
+    check_model(settings.yolo)
+
+
+def _search(settings: Detect, part: Part, names: Sequence[str], folder: Path, device: str) -> Found:
     """Everything that may be a face, from a score of `test.confidence`."""
-    detectors = {name: load(name, folder / name, confidence=settings.test.confidence) for name in names}
+    detectors = {name: load(name, folder / name, device, settings.test.confidence) for name in names}
     found: Found = {name: [] for name in names}
     chunks = [part.paths[start : start + _AT_A_TIME] for start in range(0, len(part.paths), _AT_A_TIME)]
     for chunk in progress(chunks, len(chunks), STAGE, f"times {_AT_A_TIME} scenes to measure on"):
@@ -118,11 +130,6 @@ def _search(settings: Detect, part: Part, names: Sequence[str], folder: Path) ->
         for name, detector in detectors.items():
             found[name] += detector.detect(pictures)
     return found
-
-
-def _measure(settings: Detect, part: Part, found: Found, seed: int) -> dict[str, Measured]:
-    counted = faces_that_count(part.pictures, settings.test.official_lists)
-    return {name: measure(faces, part.pictures, settings.test, seed, counted) for name, faces in found.items()}
 
 
 def _metrics(measured: Mapping[str, Measured], members: Sequence[str]) -> dict[str, Any]:

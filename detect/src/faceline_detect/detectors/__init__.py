@@ -50,10 +50,11 @@ def load(name: str, checkpoint: Path | None = None, device: str = "cpu", confide
             `detect.test.working_confidence`, and of MTCNN all that its own thresholds let through.
 
     Raises:
-        FacelineError: where there is no such detector, its folder or file does not do, or MTCNN is given a file.
+        FacelineError: where there is no such detector or device, its folder or file does not do, or MTCNN gets a file.
     """
     if name not in NAMES:
         raise FacelineError(f"detector: no detector is called {name!r}, expected one of {', '.join(NAMES)}")
+    check_device(device)
     if name == "mtcnn":
         if checkpoint is not None and not checkpoint.is_dir():
             raise FacelineError(f"detector: mtcnn brings its own weights and takes no checkpoint, found {checkpoint}")
@@ -72,3 +73,15 @@ def load(name: str, checkpoint: Path | None = None, device: str = "cpu", confide
     from faceline_detect.detectors.fused import FusedDetector
 
     return FusedDetector(place, device, confidence)
+
+
+def check_device(device: str) -> None:
+    """Raises FacelineError where this machine has no such device."""
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise FacelineError(f"device: {device!r} is no device. Give cpu, cuda, cuda:1, ...") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise FacelineError(f"device: {device}, but PyTorch sees no CUDA device. Give cpu")

@@ -15,7 +15,7 @@ _CONFIDENCE = 0.5  # of a file by itself, which says how its average precision w
 
 
 class RetinaFaceDetector:
-    """Finds faces with landmarks.
+    """Finds faces, with landmarks where it has learnt them.
 
     Args:
         place: the stage's folder, or a checkpoint by itself, which holds how it was measured.
@@ -23,12 +23,10 @@ class RetinaFaceDetector:
         confidence: faces under this score are not reported; None takes the folder's, and 0.5 of a file.
     """
 
-    landmarks = True
-
     def __init__(self, place: Path, device: str, confidence: float | None):
         if place.is_dir() or not place.suffix:
             description = read_description(place, "retinaface")
-            network, _ = load_retinaface(place / MODELS["retinaface"])
+            network, content = load_retinaface(place / MODELS["retinaface"])
             search = Search(**description["search"])
         else:
             network, content = load_retinaface(place)
@@ -36,8 +34,10 @@ class RetinaFaceDetector:
         if confidence is not None:
             search = replace(search, confidence=confidence)
         self.confidence = search.confidence
+        self.landmarks = bool(content.get("landmarks", True))  # False where no face that it was trained on had any
         self._search = RetinaFaceSearch(network, search, device)
 
     def detect(self, images: list[NDArray[np.uint8]]) -> list[list[Face]]:
         """As `faceline_detect.detectors.Detector`."""
-        return self._search.detect(images)
+        found = self._search.detect(images)
+        return found if self.landmarks else [[replace(face, landmarks=None) for face in faces] for faces in found]

@@ -83,6 +83,7 @@ def _read(file: Path) -> dict[str, _Listed]:
         for name, of_picture, counting in zip(names.flat, boxes.flat, places.flat, strict=True):
             edges = of_picture.reshape(-1, 4).astype(np.float64)
             edges[:, 2:] += edges[:, :2]
+            edges = np.hstack([np.minimum(edges[:, :2], edges[:, 2:]), np.maximum(edges[:, :2], edges[:, 2:])])
             pictures[f"{event.item()}/{name.item()}"] = _Listed(edges, counting.reshape(-1).astype(np.int64) - 1)
     return pictures
 

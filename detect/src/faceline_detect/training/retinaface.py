@@ -12,7 +12,8 @@ import faceline_core
 import faceline_detect
 from faceline_core.parameters.detection import Detect
 from faceline_core.parameters.training import EarlyStopping, Trainer
-from faceline_core.stage.files import code_hash, scratch_folder, sha256_of
+from faceline_core.stage.files import code_hash, forget_scratch, scratch_folder, sha256_of
+from faceline_core.stage.processes import is_first
 from faceline_core.stage.progress import say
 from faceline_core.training.history import History
 from faceline_core.training.precision import decide
@@ -77,7 +78,7 @@ def train_retinaface(
         say(STAGE, f"RetinaFace {own.backbone}: {line}; epochs: 0, nothing is trained")
         return TrainedRetinaFace(folder / "model.pth", None, None)
     trial = _Trial(network, settings)
-    precision = decide(trial, trainer, artifacts / ".scratch/precision.json")
+    precision = decide(trial, trainer, artifacts / ".scratch/precision.json", STAGE)
     key = _run_key(settings, trainer, seed, scenes, precision)
     dry = trainer.fast_dev_run
     folder = scratch_folder(artifacts, "retinaface-dry" if dry else "retinaface", key, keep_others=True)
@@ -85,12 +86,17 @@ def train_retinaface(
     assert trained.history is not None
     assert trained.sheet is not None
 
+    done = folder / "done"
+    if done.is_file():
+        say(STAGE, f"RetinaFace was trained before ({folder})")
+        return trained
     choosing = Choosing(scenes.val, search)
     module = Detection(network, own, trainer.gradient_clip_val > 0, choosing)
     feeding = Feeding(scenes, own, trainer, seed, trained.sheet)
 
     def keep() -> None:
         state = {"side": own.side, "epoch": best.epoch, "parameters": own.model_dump(mode="json")}
+        state["landmarks"] = any(picture.with_landmarks.any() for picture in scenes.train.pictures)
         save(trained.model, network, search, **state)
 
     def announce(row: dict[str, float]) -> None:
@@ -108,15 +114,26 @@ def train_retinaface(
     resumed = progress.path if progress.path.is_file() else None
     if resumed:
         say(STAGE, f"goes on where it was stopped ({folder})")
+    _fit(runner, module, feeding, resumed)
+    if not dry and is_first():
+        forget_scratch(folder)
+        done.touch()
+        say(STAGE, f"RetinaFace: best average precision {best.value:.3f} at epoch {best.epoch}")
+    return trained
+
+
+def _fit(runner: lightning.Trainer, module: Detection, feeding: Feeding, resumed: Path | None) -> None:
     try:
         runner.fit(module, datamodule=feeding, ckpt_path=resumed, weights_only=True)
     except SystemExit:  # Lightning's answer to Ctrl-C
         if runner.interrupted:
             raise KeyboardInterrupt from None
         raise
-    if not dry:
-        say(STAGE, f"RetinaFace: best average precision {best.value:.3f} at epoch {best.epoch}")
-    return trained
+
+
+def device_of(trainer: Trainer) -> str:
+    """Where detectors are to search: as torch calls it."""
+    return "cuda" if trainer.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def search_of(settings: Detect) -> Search:

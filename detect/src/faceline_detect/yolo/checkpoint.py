@@ -33,6 +33,8 @@ def read_yolo(path: Path) -> nn.Module:
     """
     if not path.is_file():
         raise FacelineError(f"{path} is not there. Name a YOLO's .pt file; none is downloaded")
+    if path.suffix != ".pt":
+        raise FacelineError(f"{path} is no .pt file. Name a YOLO's, which ultralytics wrote")
     with ultralytics_at_work():
         from ultralytics.nn.tasks import load_checkpoint, torch_safe_load
 
