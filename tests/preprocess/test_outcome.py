@@ -14,6 +14,7 @@ from faceline_preprocess.outcome import decide
 from faceline_preprocess.table import table
 
 DEFAULTS = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())["preprocess"]
+DEFAULTS |= {"min_confidence": 0.9}  # as limits_of makes it of `auto` for MTCNN
 GOOD = {
     "box": [10.0, 10.0, 60.0, 70.0],
     "landmarks": [[0.0, 0.0]] * 5,
