@@ -63,7 +63,7 @@ def _counted(picture: Annotation, listed: dict[str, _Listed], file: Path) -> NDA
             f"{file}: {key} has {len(boxes)} faces there, {len(picture.boxes)} in the labels. Give the labels of all "
             "faces, as WIDER FACE publishes them (skip_bad: false)"
         )
-    apart = np.flatnonzero((np.abs(boxes - picture.boxes) > 1).any(axis=1))
+    apart = np.flatnonzero((np.abs(_in_order(boxes) - _in_order(picture.boxes)) > 1).any(axis=1))
     if len(apart):
         there, here = (box[apart[0]].round().astype(int).tolist() for box in (boxes, picture.boxes))
         raise FacelineError(
@@ -75,6 +75,11 @@ def _counted(picture: Annotation, listed: dict[str, _Listed], file: Path) -> NDA
     return counted & ~picture.ignore
 
 
+def _in_order(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Left before right: one face of WIDER FACE has a negative width, which readers put right."""
+    return np.hstack([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])])
+
+
 def _read(file: Path) -> dict[str, _Listed]:
     """By `<event>/<name without ending>`."""
     content = _load(file)
@@ -83,7 +88,6 @@ def _read(file: Path) -> dict[str, _Listed]:
         for name, of_picture, counting in zip(names.flat, boxes.flat, places.flat, strict=True):
             edges = of_picture.reshape(-1, 4).astype(np.float64)
             edges[:, 2:] += edges[:, :2]
-            edges = np.hstack([np.minimum(edges[:, :2], edges[:, 2:]), np.maximum(edges[:, :2], edges[:, 2:])])
             pictures[f"{event.item()}/{name.item()}"] = _Listed(edges, counting.reshape(-1).astype(np.int64) - 1)
     return pictures
 
