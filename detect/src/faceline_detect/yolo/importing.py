@@ -29,7 +29,10 @@ from PIL import Image
 from faceline_core.errors import FacelineError
 from faceline_core.stage.progress import say
 
-INSTALL = ".venv/bin/pip install --no-deps ultralytics==8.4.190 ultralytics-thop==2.2.3 polars==2.1.0"
+INSTALL = (
+    ".venv/bin/pip install --no-deps ultralytics==8.4.190 ultralytics-thop==2.2.3 polars==2.1.0 "
+    "polars-runtime-32==2.1.0"
+)
 """How it is installed without opencv-python, which would overwrite files of opencv-python-headless."""
 
 _ENVIRONMENT = {
