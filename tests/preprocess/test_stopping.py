@@ -76,6 +76,7 @@ def test_a_stopped_run_goes_on_where_it_was(project, lfw, how):
 
     done = lines_of(project)
     assert 16 <= done < 72
+    project.set(num_workers=0)
     process = project.start()
     out, err = process.communicate(timeout=100)
     assert (process.returncode, err) == (0, "")
