@@ -1,4 +1,4 @@
-"""Finding faces with MTCNN, and preparing a folder of photos, beside what one would run instead.
+"""Finding faces with MTCNN or RetinaFace, and preparing a folder of photos, beside what one would run instead.
 
     .venv/bin/python benchmarks/detect.py PEOPLE [LARGE]            # a part of the photos, some minutes
     .venv/bin/python benchmarks/detect.py PEOPLE [LARGE] --all      # all of them
@@ -9,6 +9,8 @@ PEOPLE holds <person>/<photo>, small photos, as data/lfw/recognition/people; LAR
 MTCNN: facenet-pytorch's own `MTCNN(keep_all=True).detect`, a PIL image at a time, against
 `faceline_detect.detectors.load("mtcnn").detect`, 16 photos at a time. Photos are decoded and the nets loaded before the
 clock starts.
+
+RetinaFace and its anchors: retinaface.py beside this file, which needs no photos and has options of its own.
 
 Preprocessing: a loop (PIL opens, MTCNN finds, the box of the highest score is cut out, resized, saved) against
 `faceline-preprocess`, which also aligns, judges, hashes, compares and splits. Whole commands, from their start.
@@ -194,7 +196,7 @@ def main() -> None:
     parser.add_argument("people", type=Path)
     parser.add_argument("large", type=Path, nargs="?")
     parser.add_argument("--all", action="store_true", help="all photos, not a part of them")
-    parser.add_argument("--only", choices=("find", "prepare"), help="of the two comparisons")
+    parser.add_argument("--only", choices=("mtcnn", "retinaface", "prepare"), help="one of the comparisons")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0, help="finding: of torch; 0 leaves it to torch")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
@@ -208,12 +210,14 @@ def main() -> None:
         return
     print(f"{os.cpu_count()} processors, {os.getloadavg()[0]:.1f} processes at work before it began")
     people = sorted(path for path in options.people.glob("*/*") if path.suffix.lower() in SUFFIXES)
-    if options.only != "prepare":
+    if options.only in {None, "mtcnn"}:
         compare_finding("small photos", people if options.all else _spread(people, 100), options)
         if options.large is not None:
             large = sorted(path for path in options.large.rglob("*") if path.suffix.lower() in SUFFIXES)
             compare_finding("large photos", large if options.all else _spread(large, 12), options)
-    if options.only != "find":
+    if options.only in {None, "retinaface"}:
+        subprocess.run([sys.executable, Path(__file__).with_name("retinaface.py")], check=True)
+    if options.only in {None, "prepare"}:
         some = (
             people if options.all else [photo for photo in people if photo.parent in {p.parent for p in people[:200]}]
         )
