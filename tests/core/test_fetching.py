@@ -9,10 +9,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from faceline_core.errors import FacelineError
-from faceline_core.models import downloading, timm_networks
+from faceline_core.models import timm_networks
 from faceline_core.models import weights as weights_module
 from faceline_core.models.backbones import find_backbone
 from faceline_core.models.weights import load_backbone_weights
+from faceline_core.tensors import downloading
 
 TIMM = "timm/test_resnet"  # timm's own network for tests: half a million parameters
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from faceline_core.models.folding import FoldedConv, fold_frozen
 from faceline_core.models.recogniser import Recogniser
+from faceline_core.tensors.folding import FoldedConv, fold_frozen
 
 
 def settled(name: str, ratio: float, size: int) -> Recogniser:

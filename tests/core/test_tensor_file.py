@@ -10,7 +10,7 @@ from torch import nn
 
 from faceline_core.errors import FacelineError
 from faceline_core.models.mobilefacenet import MobileFaceNet
-from faceline_core.models.tensor_file import read_tensor_file
+from faceline_core.tensors.tensor_file import read_tensor_file
 
 
 def error(call, *arguments, **named) -> str:
@@ -60,7 +60,7 @@ def test_a_pickle_that_torch_did_not_write_is_not_run(tmp_path):
 def test_nothing_that_a_file_names_is_imported():
     from io import BytesIO
 
-    from faceline_core.models import inert_unpickling
+    from faceline_core.tensors import inert_unpickling
 
     read = inert_unpickling.load(BytesIO(b"(lp0\ncantigravity\nfly\n(I1\ntRp1\nacthis.that\nClass\np2\na."))
     assert [type(one).__name__ for one in read] == ["Placeholder", "type"]
@@ -80,7 +80,7 @@ def test_nothing_that_a_file_names_is_imported():
 def test_a_file_changes_no_function_and_builds_no_other_values(code):
     from io import BytesIO
 
-    from faceline_core.models import inert_unpickling
+    from faceline_core.tensors import inert_unpickling
 
     with pytest.raises(pickle.UnpicklingError):
         inert_unpickling.load(BytesIO(code))

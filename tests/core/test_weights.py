@@ -12,12 +12,12 @@ from torch import nn
 from faceline_core.errors import FacelineError
 from faceline_core.models.backbones import find_backbone
 from faceline_core.models.checkpoint import save_checkpoint
-from faceline_core.models.matching import match, prefix_of
 from faceline_core.models.mobilefacenet import MobileFaceNet
 from faceline_core.models.recogniser import Recogniser
-from faceline_core.models.tensor_file import read_tensor_file
 from faceline_core.models.torchvision_networks import adapted
 from faceline_core.models.weights import load_backbone_weights
+from faceline_core.tensors.matching import match, prefix_of
+from faceline_core.tensors.tensor_file import read_tensor_file
 
 
 def load(network, backbone, weights, cache, strict=True):

@@ -15,8 +15,8 @@ import yaml
 import faceline_detect
 from faceline_core.errors import FacelineError
 from faceline_core.faces import read_photo
-from faceline_core.models.tensor_file import read_tensor_file
 from faceline_core.parameters.reading import StageParameters, check_values
+from faceline_core.tensors.tensor_file import read_tensor_file
 from faceline_detect.detecting import detect
 from faceline_detect.detectors import load
 from faceline_detect.training import retinaface as training

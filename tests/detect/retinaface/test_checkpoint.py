@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from faceline_core.errors import FacelineError
-from faceline_core.models.tensor_file import read_tensor_file
+from faceline_core.tensors.tensor_file import read_tensor_file
 from faceline_detect.retinaface.checkpoint import from_state_dict, load_retinaface, save
 from faceline_detect.retinaface.searching import RetinaFaceSearch, Search
 

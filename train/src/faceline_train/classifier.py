@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from torchmetrics import MeanMetric, Metric
 
 from faceline_core.errors import FacelineError
-from faceline_core.models.folding import fold_frozen
 from faceline_core.models.recogniser import Recogniser
 from faceline_core.parameters import StageParameters
+from faceline_core.tensors.folding import fold_frozen
 from faceline_core.training.optimisation import build_optimizer
 from faceline_core.training.schedule import Schedule
 from faceline_train.loading import Batch

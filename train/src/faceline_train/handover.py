@@ -21,9 +21,9 @@ from faceline_core.models.checkpoint import (
     write_checkpoint,
 )
 from faceline_core.models.recogniser import Recogniser, unit_and_norm
-from faceline_core.models.tensor_file import read_tensor_file
 from faceline_core.stage.files import replaced_folder
 from faceline_core.stage.progress import say
+from faceline_core.tensors.tensor_file import read_tensor_file
 from faceline_train.classifier import Classifier
 from faceline_train.embeddings import weights_hash
 from faceline_train.verifying import Verifying

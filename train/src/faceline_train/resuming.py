@@ -11,10 +11,10 @@ import faceline_train
 from faceline_core.errors import FacelineError
 from faceline_core.models.checkpoint import FORMAT, HEAD_FORMAT, load_head, read_checkpoint
 from faceline_core.models.recogniser import Recogniser
-from faceline_core.models.tensor_file import read_tensor_file
 from faceline_core.parameters import StageParameters
 from faceline_core.stage.files import code_hash, sha256_of, written_beside
 from faceline_core.stage.progress import say
+from faceline_core.tensors.tensor_file import read_tensor_file
 from faceline_core.training.trainer import Precision
 
 # What changes nothing about the weights: a stopped run goes on where only these differ.

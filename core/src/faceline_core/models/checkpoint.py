@@ -12,8 +12,8 @@ from faceline_core.errors import FacelineError
 from faceline_core.models.backbones import backbone_from_dict
 from faceline_core.models.heads import Margin
 from faceline_core.models.recogniser import Parts, Recogniser
-from faceline_core.models.tensor_file import read_tensor_file
 from faceline_core.stage.files import written_beside
+from faceline_core.tensors.tensor_file import read_tensor_file
 
 FORMAT, HEAD_FORMAT = "faceline-recogniser", "faceline-head"
 VERSION = 3

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from faceline_core.errors import FacelineError, nearest
 from faceline_core.models.backbones import Backbone
-from faceline_core.models.downloading import downloaded
 from faceline_core.models.face_networks import FACENET_WEIGHTS
-from faceline_core.models.matching import Match, match, state_dicts
-from faceline_core.models.tensor_file import read_tensor_file
+from faceline_core.tensors.downloading import downloaded
+from faceline_core.tensors.matching import Match, match, state_dicts
+from faceline_core.tensors.tensor_file import read_tensor_file
 
 _ENOUGH = 0.9
 """Part of a network's tensors that weights have to fit."""

@@ -8,9 +8,9 @@ import torch
 
 from faceline_core import __version__
 from faceline_core.errors import FacelineError
-from faceline_core.models.matching import match, state_dicts
-from faceline_core.models.tensor_file import read_tensor_file
 from faceline_core.stage.files import written_beside
+from faceline_core.tensors.matching import match, state_dicts
+from faceline_core.tensors.tensor_file import read_tensor_file
 from faceline_detect.retinaface.coding import CENTRE, SIZE
 from faceline_detect.retinaface.grid import SIZES, STRIDES
 from faceline_detect.retinaface.network import BGR_MEAN, RetinaFace

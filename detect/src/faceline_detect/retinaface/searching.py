@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceline_core.faces import Face
-from faceline_core.models.folding import fold_frozen
+from faceline_core.tensors.folding import fold_frozen
 from faceline_detect.retinaface.batches import padded_batches
 from faceline_detect.retinaface.coding import decode_boxes, decode_landmarks
 from faceline_detect.retinaface.grid import PER_CELL, anchors, level_shapes

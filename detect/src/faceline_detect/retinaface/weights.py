@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from faceline_core.errors import FacelineError, nearest
-from faceline_core.models.downloading import downloaded
-from faceline_core.models.matching import Match, match, state_dicts
-from faceline_core.models.tensor_file import read_tensor_file
+from faceline_core.tensors.downloading import downloaded
+from faceline_core.tensors.matching import Match, match, state_dicts
+from faceline_core.tensors.tensor_file import read_tensor_file
 from faceline_detect.retinaface.checkpoint import backbone_of, fill, is_checkpoint
 from faceline_detect.retinaface.network import RetinaFace
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from faceline_core.errors import FacelineError
-from faceline_core.models import inert_unpickling
+from faceline_core.tensors import inert_unpickling
 
 # What torch and pickle were seen to raise on files with flipped bytes or cut short.
 _FAULTS = (
