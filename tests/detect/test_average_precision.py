@@ -88,20 +88,32 @@ def changed(kind: str, images: Images) -> Images:
         predictions = [np.vstack([p, [1e9, -1e9, 2e9, 3e9, 0.7], [-1e12, -1e12, 1e12, 1e12, 0.8]]) for p in predictions]
     elif kind == "turned inside out":
         predictions = [np.vstack([p, p[:, [2, 3, 0, 1, 4]]]) for p in predictions]
+    elif kind == "faces of negative width":
+        truths = [np.where(np.arange(len(t))[:, None] % 3 == 0, t[:, [2, 1, 0, 3]], t) for t in truths]
+        predictions = [np.vstack([p, np.c_[t, np.full(len(t), 0.6)]]) for p, t in zip(predictions, truths, strict=True)]
     return predictions, truths, counted
 
 
 KINDS = ("all scores equal", "nothing predicted", "nothing to find", "no truths", "one box", "scores of any range")
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "far away", "turned inside out"])
+@pytest.mark.parametrize("kind", [*KINDS, "far away", "turned inside out", "faces of negative width"])
 def test_odd_sets(kind: str) -> None:
     images = changed(kind, drawn(np.random.default_rng(3), images=10))
-    ap, curve = evaluate(*images)
+    with np.errstate(all="raise"):
+        ap, curve = evaluate(*images)
     assert ap == plainly(*images)
     assert np.isfinite([curve.precision, curve.recall]).all()
     if kind in ("nothing predicted", "nothing to find", "no truths"):
         assert ap == 0.0
+
+
+def test_a_face_of_negative_width_is_never_found() -> None:
+    turned = [1026, 474, 1024, 497]
+    for box in (turned, [1024, 474, 1026, 497], [1020, 470, 1030, 500]):
+        assert evaluate([[[*box, 0.9]]], [[turned]], [[True]])[0] == 0.0
+        ap, curve = evaluate([[[*box, 0.9], [*FACE, 1.0]]], [[turned, FACE]], [[True, True]])
+        assert (ap, curve.recall[-1], curve.precision[-1]) == (0.5, 0.5, 0.5)
 
 
 def test_no_images() -> None:

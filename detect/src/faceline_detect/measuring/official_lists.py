@@ -33,8 +33,8 @@ def counted_by_lists(pictures: Sequence[Annotation], folder: Path) -> dict[str, 
         folder: holds wider_easy_val.mat, wider_medium_val.mat and wider_hard_val.mat.
 
     Returns:
-        For easy, medium and hard: for each picture (N,) bool. Faces to ignore never count, also where a list names one:
-        the published hard list has one of no width.
+        For easy, medium and hard: for each picture (N,) bool, by the lists alone: the hard one counts a face of
+        negative width, which labels have as one to ignore.
 
     Raises:
         FacelineError: where a list is missing or cannot be read, or does not know a picture, or has other boxes there.
@@ -72,7 +72,7 @@ def _counted(picture: Annotation, listed: dict[str, _Listed], file: Path) -> NDA
         )
     counted = np.zeros(len(boxes), bool)
     counted[places] = True
-    return counted & ~picture.ignore
+    return counted
 
 
 def _in_order(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
