@@ -27,7 +27,8 @@ from torch import Tensor
 
 from faceline_detect.retinaface import Outputs, RetinaFace, anchors
 from faceline_detect.retinaface.network import BGR_MEAN
-from faceline_detect.retinaface.searching import BATCH_PIXELS, RetinaFaceSearch, Search
+from faceline_detect.retinaface.searching import RetinaFaceSearch, Search
+from faceline_detect.searching.batches import BATCH_PIXELS
 
 WAYS = ("plain", "ours", "ours in bf16")
 PASSES = 3

@@ -9,9 +9,10 @@ import torch
 from torchvision.ops import nms
 
 from faceline_detect.retinaface import anchors, normalised, searching
-from faceline_detect.retinaface.batches import padded_batches
 from faceline_detect.retinaface.coding import decode_boxes, decode_landmarks
 from faceline_detect.retinaface.searching import RetinaFaceSearch, Search
+from faceline_detect.searching import candidates, sizes
+from faceline_detect.searching.batches import padded_batches
 
 ALL = Search(confidence=0, nms=1)
 """Every anchor is reported."""
@@ -98,10 +99,9 @@ def test_the_faces_of_a_mirrored_picture_are_the_mirrored_faces(lively):
     ],
 )
 def test_the_sizes_that_pictures_are_searched_at(lively, monkeypatch, size, changes, searched_at):
-    monkeypatch.setattr(searching, "LARGEST_PHOTO", 150_000)
+    monkeypatch.setattr(sizes, "LARGEST_PHOTO", 150_000)
     seen = []
-    resized = searching._resized
-    monkeypatch.setattr(searching, "_resized", lambda image, view: seen.append(view.size) or resized(image, view))
+    monkeypatch.setattr(searching, "resized", lambda image, size: seen.append(size) or sizes.resized(image, size))
     RetinaFaceSearch(lively(), dataclasses.replace(ALL, confidence=1, **changes)).detect([picture(*size)])
     assert seen == searched_at
 
@@ -125,7 +125,7 @@ def test_tiny_narrow_and_empty_pictures_and_none(lively):
 
 def test_a_face_is_never_searched_among_more_than_the_best_candidates(lively, monkeypatch):
     network, image = lively(), picture(64, 64)
-    monkeypatch.setattr(searching, "CANDIDATES", 10)
+    monkeypatch.setattr(candidates, "CANDIDATES", 10)
     assert_same_faces(rows_of(RetinaFaceSearch(network, ALL).detect([image])[0]), plainly(network, image, ALL)[:10])
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from faceline_core.faces import read_photo
+from faceline_detect.searching import sizes
 from faceline_detect.yolo.checkpoint import write_yolo
 from faceline_detect.yolo.importing import ultralytics_at_work
 from faceline_detect.yolo.searching import YoloSearch
@@ -128,12 +129,10 @@ def test_faces_are_given_in_the_pixels_of_the_picture(network, photos, confidenc
 
 
 def test_the_longer_side_and_the_area_are_limited(network, monkeypatch):
-    from faceline_detect.yolo import searching
-
     search = YoloSearch(network, short_side=400, long_side=500)
     assert search._size(200, 220) == (400, 440)
     assert search._size(200, 1000) == (100, 500)
-    monkeypatch.setattr(searching, "LARGEST_PHOTO", 10_000)
+    monkeypatch.setattr(sizes, "LARGEST_PHOTO", 10_000)
     assert search._size(200, 200) == (100, 100)
     assert YoloSearch(network, short_side=300)._size(300, 300) == (100, 100)
 

@@ -10,9 +10,9 @@ from faceline_detect.detectors.folders import read_description
 _PACKAGE = Path(__file__).parents[1]
 _CODE = {
     "mtcnn": ("detectors",),
-    "retinaface": ("detectors", "retinaface"),
-    "yolo": ("detectors", "retinaface", "yolo"),
-    "fused": ("detectors", "retinaface", "yolo", "fusion"),
+    "retinaface": ("detectors", "searching", "retinaface"),
+    "yolo": ("detectors", "searching", "yolo"),
+    "fused": ("detectors", "searching", "retinaface", "yolo", "fusion"),
 }
 _MTCNN_CONFIDENCE = 0.9
 

@@ -5,7 +5,6 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,20 +12,13 @@ from torch import Tensor, nn
 
 from faceline_core.faces import Face
 from faceline_core.tensors.folding import fold_frozen
-from faceline_detect.retinaface.batches import padded_batches
 from faceline_detect.retinaface.coding import decode_boxes, decode_landmarks
 from faceline_detect.retinaface.grid import PER_CELL, anchors, level_shapes
 from faceline_detect.retinaface.network import Outputs, RetinaFace, normalised
+from faceline_detect.searching.batches import BATCH_PHOTOS, most_pixels, padded_batches
+from faceline_detect.searching.candidates import best
+from faceline_detect.searching.sizes import resized, searched_size
 
-LARGEST_PHOTO = 16_000_000
-"""px; a picture that would be searched at more is brought down to it: 0.7 GiB of memory with mobilenet0.25, 3 GiB with
-resnet50, half of that in bf16."""
-BATCH_PIXELS = {"cpu": 2_000_000, "cuda": 16_000_000}
-"""The most of a batch, unless it is one picture. On a CPU the maps of twice as many no longer fit into memory that was
-used before, and getting it anew from the system takes a fifth longer."""
-BATCH_PHOTOS = 32
-CANDIDATES = 5000
-"""The most boxes of a picture, by score, that suppression looks at."""
 _MIRRORED = [1, 0, 2, 4, 3]
 """Landmarks, as they stand in the mirrored picture."""
 
@@ -103,8 +95,8 @@ class RetinaFaceSearch:
         """
         views = [view for position, image in enumerate(images) for view in self._views(position, image)]
         found: list[list[Tensor]] = [[] for _ in images]
-        most = BATCH_PIXELS.get(self.device.type, BATCH_PIXELS["cpu"])
-        for batch, canvas in padded_batches([view.size for view in views], most, BATCH_PHOTOS):
+        most, sizes = most_pixels(self.device.type), [view.size for view in views]
+        for batch, canvas in padded_batches(sizes, most, BATCH_PHOTOS):
             together = [views[index] for index in batch]
             for view, candidates in zip(together, self._look(together, images, canvas), strict=True):
                 found[view.position].append(_in_picture(candidates, view, images[view.position]))
@@ -124,8 +116,7 @@ class RetinaFaceSearch:
             base = self.search.short_side / min(height, width)
         if self.search.long_side is not None:
             base = min(base, self.search.long_side / max(height, width))
-        scale = min(scale * base, (LARGEST_PHOTO / (height * width)) ** 0.5)
-        return max(1, round(scale * height)), max(1, round(scale * width))
+        return searched_size(height, width, scale * base)
 
     @torch.inference_mode()
     def see(self, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> Outputs:
@@ -147,7 +138,8 @@ class RetinaFaceSearch:
         pixels = np.zeros((len(views), *canvas, 3), np.uint8)
         for picture, view in zip(pixels, views, strict=True):
             height, width = view.size
-            picture[:height, :width] = _resized(images[view.position], view)
+            seen = resized(images[view.position], view.size)
+            picture[:height, :width] = seen[:, ::-1] if view.mirrored else seen
         outputs = self.see(torch.from_numpy(pixels).permute(0, 3, 1, 2), [view.size for view in views])
         scores = outputs.scores()
         return [
@@ -158,9 +150,7 @@ class RetinaFaceSearch:
     def _candidates(self, outputs: Outputs, scores: Tensor, size: tuple[int, int], canvas: tuple[int, int]) -> Tensor:
         inside = _inside(size, canvas, self.device)
         scores = scores[inside]
-        chosen = (scores >= self.search.confidence).nonzero()[:, 0]
-        if len(chosen) > CANDIDATES:
-            chosen = chosen[scores[chosen].topk(CANDIDATES).indices]
+        chosen = best(scores, self.search.confidence)
         places = inside[chosen]
         grid = anchors(*size, device=self.device)[chosen]
         boxes = decode_boxes(outputs.boxes[places], grid)
@@ -185,14 +175,6 @@ class RetinaFaceSearch:
 def _looks_around(module: nn.Module) -> bool:
     weight = getattr(module, "weight", None)
     return isinstance(module, nn.MaxPool2d) or (weight is not None and weight.ndim == 4 and weight.shape[-1] > 1)
-
-
-def _resized(image: NDArray[np.uint8], view: _View) -> NDArray[np.uint8]:
-    height, width = view.size
-    if image.shape[:2] != view.size:
-        smaller = height * width < image.shape[0] * image.shape[1]
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
-    return image[:, ::-1] if view.mirrored else image
 
 
 def _inside(size: tuple[int, int], canvas: tuple[int, int], device: torch.device) -> Tensor:

@@ -183,7 +183,7 @@ def _run_key(settings: Detect, trainer: Trainer, seed: int, scenes: Scenes, prec
         "data": [sha256_of_part(part) for part in (scenes.train, scenes.val)],
         "weights": sha256_of(weights) if weights.is_file() else None,
         "precision": precision,
-        "code": code_hash(own / "training", own / "retinaface", core / "training"),
+        "code": code_hash(own / "training", own / "retinaface", own / "searching", core / "training"),
     }
 
 

@@ -3,22 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from faceline_core.faces import Face
-from faceline_detect.retinaface.batches import padded_batches
+from faceline_detect.searching.batches import BATCH_PHOTOS, most_pixels, padded_batches
+from faceline_detect.searching.candidates import best
+from faceline_detect.searching.sizes import resized, searched_size
 from faceline_detect.yolo.checkpoint import face_class, read_yolo
 
-LARGEST_PHOTO = 16_000_000
-"""px; a picture that would be searched at more is brought down to it."""
-BATCH_PIXELS = {"cpu": 2_000_000, "cuda": 16_000_000}
-BATCH_PHOTOS = 32
-CANDIDATES = 5000
-"""The most boxes of a picture, by score, that suppression looks at."""
 _GREY = 114  # what YOLO was trained to see beyond a picture
 
 
@@ -72,12 +67,11 @@ class YoloSearch:
         found: list[list[Face]] = [[] for _ in images]
         places = [place for place, image in enumerate(images) if min(image.shape[:2])]
         sizes = [self._size(*images[place].shape[:2]) for place in places]
-        most = BATCH_PIXELS.get(self.device.type, BATCH_PIXELS["cpu"])
-        for batch, canvas in padded_batches(sizes, most, BATCH_PHOTOS, waste=0.0):
+        for batch, canvas in padded_batches(sizes, most_pixels(self.device.type), BATCH_PHOTOS, waste=0.0):
             pixels = np.full((len(batch), *canvas, 3), _GREY, np.uint8)
             for padded, index in zip(pixels, batch, strict=True):
                 height, width = sizes[index]
-                padded[:height, :width] = _resized(images[places[index]], (height, width))
+                padded[:height, :width] = resized(images[places[index]], (height, width))
             for index, rows in zip(batch, self._search(pixels), strict=True):
                 image = images[places[index]]
                 scale = np.array(image.shape[1::-1], np.float32) / np.array(sizes[index][::-1], np.float32)
@@ -89,12 +83,10 @@ class YoloSearch:
         short, long = self.short_side, self.long_side
         if short is None and long is None:
             long = self.side
-        scale = (LARGEST_PHOTO / (height * width)) ** 0.5
-        if short is not None:
-            scale = min(scale, short / min(height, width))
+        scale = float("inf") if short is None else short / min(height, width)
         if long is not None:
             scale = min(scale, long / max(height, width))
-        return max(1, round(scale * height)), max(1, round(scale * width))
+        return searched_size(height, width, scale)
 
     @torch.inference_mode()
     def _search(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
@@ -106,9 +98,7 @@ class YoloSearch:
         found = []
         for columns in outputs.transpose(1, 2):  # (A, 4 + classes + points): centre, size, scores, points
             scores = columns[:, 4 + self._face]
-            kept = (scores >= self.confidence).nonzero()[:, 0]
-            if len(kept) > CANDIDATES:
-                kept = kept[scores[kept].topk(CANDIDATES).indices]
+            kept = best(scores, self.confidence)
             centre, half, scores = columns[kept, :2], columns[kept, 2:4] / 2, scores[kept]
             boxes = torch.cat([centre - half, centre + half], 1)
             rows = torch.cat([boxes, scores[:, None], columns[kept, 4 + self._classes :]], 1)
@@ -121,10 +111,3 @@ class YoloSearch:
             landmarks = row[5:].reshape(self._points)[:, :2] * scale if self.landmarks else None
             faces.append(Face(row[:4] * np.tile(scale, 2), landmarks, float(row[4])))
         return faces
-
-
-def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    if image.shape[:2] == size:
-        return image
-    smaller = size[0] * size[1] < image.shape[0] * image.shape[1]
-    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
