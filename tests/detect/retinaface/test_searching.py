@@ -8,14 +8,19 @@ import pytest
 import torch
 from torchvision.ops import nms
 
+from faceline_core.parameters.detection import DetectAugment
 from faceline_detect.retinaface import anchors, normalised, searching
 from faceline_detect.retinaface.coding import decode_boxes, decode_landmarks
 from faceline_detect.retinaface.searching import RetinaFaceSearch, Search
 from faceline_detect.searching import candidates, sizes
 from faceline_detect.searching.batches import padded_batches
+from faceline_detect.training.augmentation import Scene, SceneAugmentation
+from faceline_detect.training.labels import Labels, seen_through
+from faceline_detect.training.windows import Window
 
 ALL = Search(confidence=0, nms=1)
 """Every anchor is reported."""
+NO_CHANGE = {"scale": (1, 1), "rotate": 0, "brightness": 0, "contrast": 0, "blur": 0, "jpeg": 0, "mosaic": 0}
 
 
 def picture(height, width, seed=0):
@@ -79,7 +84,7 @@ def test_the_faces_of_a_mirrored_picture_are_the_mirrored_faces(lively):
     expected = mirrored.copy()
     expected[:, [0, 2]] = 88 - mirrored[:, [2, 0]]
     landmarks = mirrored[:, 5:].reshape(-1, 5, 2)[:, [1, 0, 2, 4, 3]]  # left and right change places
-    landmarks[..., 0] = 88 - landmarks[..., 0]
+    landmarks[..., 0] = 87 - landmarks[..., 0]  # a landmark is a pixel; a box has edges
     expected[:, 5:] = landmarks.reshape(-1, 10)
     assert_same_faces(faces, expected)
 
@@ -111,7 +116,39 @@ def test_faces_are_in_pixels_of_the_given_picture(lively):
     small = cv2.resize(large, (44, 30), interpolation=cv2.INTER_AREA)
     (found,) = RetinaFaceSearch(network, dataclasses.replace(ALL, scales=(0.5,))).detect([large])
     scale = np.array([2, 61 / 30, 2, 61 / 30, 1, *[2, 61 / 30] * 5])
-    assert_same_faces(rows_of(found), plainly(network, small, ALL) * scale)
+    shift = np.array([0, 0, 0, 0, 0, *[0.5, 0.5] * 5])  # landmarks are pixels: their middles scale
+    assert_same_faces(rows_of(found), (plainly(network, small, ALL) + shift) * scale - shift)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("size", [(60, 88), (30, 44), (120, 176), (37, 90)])
+def test_what_training_makes_of_a_face_in_a_view_is_that_face_in_the_picture(size, mirrored):
+    rng = np.random.default_rng(4)
+    corners = rng.uniform(5, 40, (6, 2))
+    labels = Labels(
+        np.hstack([corners, corners + rng.uniform(8, 20, (6, 2))]), rng.uniform(0, 59, (6, 5, 2)), np.zeros(6, bool)
+    )
+    scaled = labels.scaled(np.array([size[1] / 88, size[0] / 60]))
+    flip = SceneAugmentation(DetectAugment.model_validate(NO_CHANGE | {"flip": float(mirrored)}), 64, 0)
+    seen = flip._transformed(Scene(picture(*size), scaled), 0, 0).labels
+    rows = np.hstack([seen.boxes, np.full((6, 1), 0.9), seen.landmarks.reshape(6, 10)])
+    view = searching._View(0, size, mirrored)
+    found = searching._in_picture(torch.from_numpy(rows).float(), view, picture(60, 88)).numpy()
+    np.testing.assert_allclose(found[:, :4], labels.boxes, atol=1e-3)
+    np.testing.assert_allclose(found[:, 5:].reshape(6, 5, 2), labels.landmarks, atol=1e-3)
+
+
+def test_a_zoomed_window_of_training_is_a_scaled_view():
+    """Each dot that a training window shows is found where it is in the picture."""
+    landmarks = np.random.default_rng(5).uniform(10, 40, (1, 5, 2))
+    labels = Labels(np.array([[8.0, 8, 44, 44]]), landmarks, np.zeros(1, bool))
+    for zoom in (0.5, 1.5, 2.0):
+        size = (int(60 * zoom), int(80 * zoom))
+        seen = seen_through(labels, Window(np.array([40.0, 30.0]), zoom, 0, size[::-1]))
+        rows = torch.from_numpy(np.hstack([seen.boxes, [[0.9]], seen.landmarks.reshape(1, 10)])).float()
+        found = searching._in_picture(rows, searching._View(0, size, False), picture(60, 80)).numpy()
+        np.testing.assert_allclose(found[:, :4], labels.boxes, atol=1e-3)
+        np.testing.assert_allclose(found[0, 5:].reshape(5, 2), landmarks[0], atol=1e-3)
 
 
 def test_tiny_narrow_and_empty_pictures_and_none(lively):

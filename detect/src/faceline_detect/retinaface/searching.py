@@ -188,12 +188,14 @@ def _inside(size: tuple[int, int], canvas: tuple[int, int], device: torch.device
 
 
 def _in_picture(candidates: Tensor, view: _View, image: NDArray[np.uint8]) -> Tensor:
-    """Candidates of a view in pixels of the picture."""
+    """Candidates of a view in pixels of the picture: boxes are edges; landmarks are pixels, whose middles lie half a px
+    further on, as in training."""
     height, width = view.size
     boxes, scores, landmarks = candidates[:, :4], candidates[:, 4:5], candidates[:, 5:].unflatten(1, (5, 2))
     if view.mirrored:
         left, top, right, bottom = boxes.unbind(1)
         boxes = torch.stack([width - right, top, width - left, bottom], 1)
-        landmarks = (landmarks * torch.tensor([-1.0, 1.0]) + torch.tensor([float(width), 0.0]))[:, _MIRRORED]
+        landmarks = (landmarks * torch.tensor([-1.0, 1.0]) + torch.tensor([width - 1.0, 0.0]))[:, _MIRRORED]
     scale = torch.tensor([image.shape[1] / width, image.shape[0] / height])
-    return torch.cat([boxes * scale.repeat(2), scores, (landmarks * scale).flatten(1)], 1)
+    landmarks = (landmarks + 0.5) * scale - 0.5
+    return torch.cat([boxes * scale.repeat(2), scores, landmarks.flatten(1)], 1)
