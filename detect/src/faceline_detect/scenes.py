@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from itertools import chain, combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from faceline_core.errors import FacelineError
 from faceline_core.parameters.detection import Detect
 from faceline_core.stage.progress import say
 from faceline_detect.annotations import Annotation, Annotations, read_annotations
-from faceline_detect.splitting import split
+from faceline_detect.splitting import file_identities, split
 
 STAGE = "detect"
 _SHOWN = 10  # lines about what is left out
@@ -29,7 +30,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Scenes:
-    """Three sets without a picture in common."""
+    """Three sets without a picture in common, nor copies of one."""
 
     train: Part
     val: Part
@@ -52,7 +53,7 @@ def open_scenes(settings: Detect, seed: int) -> Scenes:
         Part(val.pictures, val.folder) if val else Part(parts[1], own.folder),
         Part(test.pictures, test.folder) if test else Part(parts[2], own.folder),
     )
-    _check_apart(scenes)
+    _check_apart(scenes, settings)
     faces = sum(len(picture.boxes) for picture in scenes.train.pictures)
     say(
         STAGE,
@@ -87,11 +88,24 @@ def _read(name: str, settings: Detect) -> Annotations:
     return labels
 
 
-def _check_apart(scenes: Scenes) -> None:
-    trained = {path.resolve() for path in scenes.train.paths}
-    for name, part in (("val_scenes", scenes.val), ("test_scenes", scenes.test)):
-        shared = next((path for path in part.paths if path.resolve() in trained), None)
-        if shared is not None:
+def _check_apart(scenes: Scenes, settings: Detect) -> None:
+    """Raises where two label files have a picture in common, by its path or as a copy."""
+    if settings.val_scenes is None and settings.test_scenes is None:
+        return  # split keeps copies together
+    identities = file_identities(chain(scenes.train.paths, scenes.val.paths, scenes.test.paths))
+    parts = {
+        "scenes": (scenes.train, "that are trained on"),
+        "val_scenes": (scenes.val, "to choose the best epoch with"),
+        "test_scenes": (scenes.test, "to measure on"),
+    }
+    for one, other in combinations(parts, 2):
+        first, second = (other, one) if getattr(settings, other) is None else (one, other)
+        (part, use), (with_labels, _) = parts[first], parts[second]
+        known = {identities[path]: path for path in reversed(part.paths)}
+        shared = [path for path in with_labels.paths if identities[path] in known]
+        if shared:
+            more = f"; {len(shared) - 1} more are" if len(shared) > 1 else ""
             raise FacelineError(
-                f"detect.{name}: {shared} is among the scenes that are trained on. Take it out of one of the two"
+                f"detect.{second}: {shared[0]} is among the scenes {use} (as {known[identities[shared[0]]]}){more}. "
+                "Take it out of one of the two"
             )

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -68,14 +68,25 @@ def _groups(pictures: Sequence[Annotation], folder: Path | None) -> dict[str, Pi
     """Pictures whose files are the same bytes, by the path among them that sorts first."""
     if folder is None:
         return {picture.path: [picture] for picture in pictures}
-    by_size: dict[int, Pictures] = defaultdict(list)
-    for picture in pictures:
-        by_size[_size(folder / picture.path)].append(picture)
+    identities = file_identities(folder / picture.path for picture in pictures)
     groups: dict[str, Pictures] = defaultdict(list)
-    for alike in by_size.values():  # a file that is alone in its size need not be read
-        for picture in alike:
-            groups[picture.path if len(alike) == 1 else sha256_of(folder / picture.path)].append(picture)
+    for picture in pictures:
+        groups[identities[folder / picture.path]].append(picture)
     return {min(each.path for each in members): members for members in groups.values()}
+
+
+def file_identities(paths: Iterable[Path]) -> dict[Path, str]:
+    """What files of the same bytes have alike, and no others.
+
+    Raises:
+        FacelineError: where a file is missing.
+    """
+    by_size: dict[int, set[Path]] = defaultdict(set)
+    for path in paths:
+        by_size[_size(path)].add(path)
+    return {  # a file that is alone in its size need not be read
+        path: str(path) if len(alike) == 1 else sha256_of(path) for alike in by_size.values() for path in alike
+    }
 
 
 def _size(path: Path) -> int:

@@ -61,7 +61,7 @@ def _counted(picture: Annotation, listed: dict[str, _Listed], file: Path) -> NDA
     if len(boxes) != len(picture.boxes):
         raise FacelineError(
             f"{file}: {key} has {len(boxes)} faces there, {len(picture.boxes)} in the labels. Give the labels of all "
-            "faces, as WIDER FACE publishes them (skip_bad: false)"
+            "faces, as WIDER FACE publishes them"
         )
     apart = np.flatnonzero((np.abs(_in_order(boxes) - _in_order(picture.boxes)) > 1).any(axis=1))
     if len(apart):
