@@ -1,6 +1,9 @@
 """Both families of losses against plain ones, anchor by anchor, and what must never reach them."""
 
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -180,3 +183,45 @@ def test_in_float32_whatever_the_precision(settings, changes):
     assert found == expected
     half = DetectionLoss(settings(**changes))(Outputs(*(one.bfloat16() for one in given)), GRID, labels)
     assert half["total"].dtype == torch.float32
+
+
+ONE_OF_TWO = """
+import sys, torch
+from faceline_core.parameters.detection import RetinaFaceSettings
+from faceline_detect.retinaface import Outputs
+from faceline_detect.training.losses import DetectionLoss
+rank, folder = int(sys.argv[1]), sys.argv[2]
+torch.distributed.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=2)
+both_settings, grid, given, labels = torch.load(f"{folder}/given.pt", weights_only=False)
+mine, found = slice(0, 1) if rank == 0 else slice(1, 3), []
+for settings in both_settings:
+    own = Outputs(*(one[mine].requires_grad_() for one in given))
+    loss = DetectionLoss(settings)
+    total = loss(own, grid, labels[mine])["total"]
+    gradients = torch.autograd.grad(total * len(labels[mine]) / len(labels), own)
+    alone = loss.eval()(own, grid, labels[mine])["total"]  # in validation nobody waits for the others
+    found.append((total.detach(), alone.detach(), gradients))
+torch.save(found, f"{folder}/{rank}.pt")
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_two_processes_have_the_loss_and_the_gradients_of_one(settings, tmp_path):
+    """One of them has a picture of six faces, the other one of a face and one of none."""
+    families, given, labels = [settings(**changes) for changes in (FOCAL, MINED)], outputs(), targets(known=0.8)
+    torch.save((families, GRID, [one.detach() for one in given], labels), tmp_path / "given.pt")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    both = [
+        subprocess.Popen([sys.executable, "-c", ONE_OF_TWO, str(rank), str(tmp_path)], env=environment)
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    for family, first, second in zip(families, *(torch.load(tmp_path / f"{rank}.pt") for rank in "01"), strict=True):
+        loss = DetectionLoss(family)
+        total = loss(given, GRID, labels)["total"]
+        torch.testing.assert_close((first[0] + 2 * second[0]) / 3, total.detach())
+        for whole, *parts in zip(torch.autograd.grad(total, given), first[2], second[2], strict=True):
+            torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-5, atol=1e-7)
+        for (_, alone, _), mine in ((first, slice(0, 1)), (second, slice(1, 3))):
+            expected = loss.eval()(Outputs(*(one[mine] for one in given)), GRID, labels[mine])["total"]
+            torch.testing.assert_close(alone, expected.detach())

@@ -1,7 +1,9 @@
 """A BatchNorm1d(1) as `scale * values + shift`, by statistics of those values of a tensor that count."""
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
+
+from faceline_core.tensors.adding_up import add_up
 
 
 def by_running(bn: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
@@ -36,12 +38,6 @@ def by_batch(bn: nn.BatchNorm1d, values: Tensor, counted: Tensor) -> tuple[Tenso
     )
     _follow(bn, count, mean.detach(), squares.detach())
     return found
-
-
-def add_up(value: Tensor) -> None:
-    """In place, the sum over the processes that train together."""
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        distributed.all_reduce(value)
 
 
 def _scale_and_shift(bn: nn.BatchNorm1d, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from faceline_core.errors import FacelineError, nearest
-from faceline_core.models.batch_statistics import add_up
+from faceline_core.tensors.adding_up import add_up
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from faceline_core.parameters.detection import RetinaFaceSettings
+from faceline_core.tensors.adding_up import add_up
 from faceline_detect.retinaface.coding import decode_boxes, encode_boxes, encode_landmarks
 from faceline_detect.retinaface.network import Outputs
 from faceline_detect.training.ious import IOUS
@@ -30,6 +31,8 @@ class _Lesson:
     """(P, 4) px, of the positive ones, in their order."""
     landmarks: Tensor
     """(P, 5, 2) px."""
+    known: Tensor
+    """(P,) bool: whether all five are known."""
     anchors: Tensor
     """(P, 4)."""
 
@@ -44,7 +47,8 @@ class DetectionLoss(nn.Module):
     Both: + lambda_landmarks x smooth L1 of the coded landmarks.
 
     Class and box are sums over anchors, divided by the batch's anchors with a face, at least 1; landmarks by those with
-    a face whose five landmarks are known, at least 1.
+    a face whose five landmarks are known, at least 1. In training the batch is that of all processes: each divides by
+    its pictures' part of what all have, so that the mean over pictures of their losses is that of one process.
 
     Args:
         settings: loss, iou, alpha, gamma, negatives, lambda_reg, lambda_landmarks.
@@ -67,7 +71,7 @@ class DetectionLoss(nn.Module):
         """
         outputs = Outputs(*(one.float() for one in outputs))
         lesson = _lesson(anchors, targets)
-        count = lesson.positive.sum().clamp(min=1)
+        count, with_landmarks = self._counts(lesson)
         coded = outputs.boxes[lesson.positive]
         if self.settings.loss == "focal_iou":
             parts = {
@@ -79,8 +83,16 @@ class DetectionLoss(nn.Module):
                 "class": self._mined(outputs.logits, lesson) / count,
                 "box": _BOX_WEIGHT * _smooth(coded, encode_boxes(lesson.boxes, lesson.anchors)) / count,
             }
-        parts["landmarks"] = self.settings.lambda_landmarks * _of_landmarks(outputs, lesson)
+        parts["landmarks"] = self.settings.lambda_landmarks * _of_landmarks(outputs, lesson) / with_landmarks
         return parts | {"total": sum(parts.values(), anchors.new_zeros(()))}
+
+    def _counts(self, lesson: _Lesson) -> Tensor:
+        """(2,) what to divide by: anchors with a face, and those of them with known landmarks."""
+        pictures = len(lesson.positive)
+        whole = F.pad(torch.stack([lesson.positive.sum(), lesson.known.sum()]).float(), (0, 1), value=pictures)
+        if self.training:
+            add_up(whole)
+        return whole[:2].clamp(min=1) * pictures / whole[2]
 
     def _focal(self, logits: Tensor, lesson: _Lesson) -> Tensor:
         towards_face = logits[..., 1] - logits[..., 0]
@@ -106,19 +118,20 @@ def _lesson(anchors: Tensor, targets: Sequence[Target]) -> _Lesson:
     positive = matched >= 0
     faces = [one[one >= 0] for one in matched]
     device = anchors.device
+    landmarks = torch.cat([target.landmarks.to(device)[which] for target, which in zip(targets, faces, strict=True)])
     return _Lesson(
         matched == BACKGROUND,
         positive,
         torch.cat([target.boxes.to(device)[which] for target, which in zip(targets, faces, strict=True)]),
-        torch.cat([target.landmarks.to(device)[which] for target, which in zip(targets, faces, strict=True)]),
+        landmarks,
+        landmarks.isfinite().all(-1).all(-1),
         anchors.expand(len(targets), -1, -1)[positive],
     )
 
 
 def _of_landmarks(outputs: Outputs, lesson: _Lesson) -> Tensor:
-    known = lesson.landmarks.isfinite().all(-1).all(-1)
-    wanted = encode_landmarks(lesson.landmarks[known], lesson.anchors[known])
-    return _smooth(outputs.landmarks[lesson.positive][known], wanted) / known.sum().clamp(min=1)
+    wanted = encode_landmarks(lesson.landmarks[lesson.known], lesson.anchors[lesson.known])
+    return _smooth(outputs.landmarks[lesson.positive][lesson.known], wanted)
 
 
 def _smooth(values: Tensor, wanted: Tensor) -> Tensor:
