@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -149,8 +150,42 @@ def test_the_pixel_limit_holds_before_decoding(tmp_path):
     assert path.stat().st_size < 100_000
     with pytest.raises(PhotoError, match="11000 x 11000 px are more than the 120 million"):
         read_photo(path)
-    with pytest.raises(PhotoError, match=r"bomb2.png: does not decode: .*pixels"):
-        read_photo(saved(tmp_path, "bomb2.png", Image.new("1", (20_000, 20_000))))
+
+
+def patched(data, kind, side):
+    """A file whose header says that the picture is `side` px wide and high."""
+    data = bytearray(data)
+    if kind == "jpg":
+        at = data.index(b"\xff\xc0") + 5
+        data[at : at + 4] = struct.pack(">HH", side, side)
+    elif kind == "bmp":
+        data[18:26] = struct.pack("<ii", side, side)
+    elif kind == "tif":
+        for tag in (256, 257):
+            at = max(data.find(struct.pack("<HHI", tag, size, 1)) for size in (3, 4))
+            data[at : at + 12] = struct.pack("<HHII", tag, 4, 1, side)
+    else:  # WebP, lossless: two times 14 bits
+        at = data.index(b"\x2f", 20) + 1
+        kept = int.from_bytes(data[at : at + 4], "little") >> 28
+        data[at : at + 4] = (kept << 28 | (side - 1) << 14 | (side - 1)).to_bytes(4, "little")
+    return bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "bmp", "tif", "webp"])
+def test_photos_beyond_pillows_own_limit_are_refused_in_our_words(tmp_path, picture, kind):
+    path = saved(tmp_path, f"huge.{kind}", Image.fromarray(picture), **{"lossless": True} if kind == "webp" else {})
+    side = 16_383 if kind == "webp" else 20_000
+    path.write_bytes(patched(path.read_bytes(), kind, side))
+    size = "its pixels" if kind == "webp" else f"{side} x {side} px"
+    with pytest.raises(PhotoError) as caught:
+        read_photo(path)
+    assert caught.value.reason == f"{size} are more than the 120 million allowed: make it smaller"
+
+
+def test_a_png_beyond_pillows_own_limit(tmp_path, huge_picture):
+    (tmp_path / "huge.png").write_bytes(huge_picture)
+    with pytest.raises(PhotoError, match=r"huge\.png: 70000 x 70000 px are more than the 120 million allowed: make it"):
+        read_photo(tmp_path / "huge.png")
 
 
 def test_damaged_bytes_give_a_photo_or_its_error_and_nothing_else(tmp_path, picture):

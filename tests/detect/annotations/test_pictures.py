@@ -57,3 +57,16 @@ def test_no_picture(tmp_path, content):
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(PhotoError, match="has no header of a JPEG, PNG, WebP, BMP or TIFF"):
         picture_size(tmp_path / "a.jpg")
+
+
+def png_chunk(name, content):
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def test_a_png_of_too_many_pixels_is_not_decoded_to_see_how_it_is_turned(tmp_path):
+    """It may tell it behind its pixels; of those there are too few here, which decoding would find out."""
+    header = struct.pack(">IIBBBBB", 11_000, 11_000, 1, 0, 0, 0, 0)
+    chunks = {b"IHDR": header, b"IDAT": zlib.compress(bytes(9)), b"eXIf": b"MM", b"IEND": b""}
+    file = tmp_path / "a.png"
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks.items()))
+    assert picture_size(file) == (11_000, 11_000)

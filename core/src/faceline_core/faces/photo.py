@@ -4,6 +4,7 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,6 @@ _FAULTS = (  # what Pillow's decoders raise on bytes that are not what the heade
     OverflowError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 
 
@@ -58,24 +58,47 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
         PhotoError: where the file is empty, truncated, broken, of another format, or larger than `max_pixels`.
         OSError: where the file cannot be opened at all (missing, no permission).
     """
-    Image.init()  # Pillow knows TIFF and WebP only then
     with path.open("rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels says it
         warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # odd tags that do not matter here
         try:
-            with Image.open(file, formats=_FORMATS) as image:
+            with open_photo(file) as image:
                 if image.width * image.height > max_pixels:
-                    raise PhotoError(
-                        path,
-                        f"{image.width} x {image.height} px are more than the {max_pixels / 1e6:g} million allowed",
-                    )
+                    raise PhotoError(path, f"{image.width} x {image.height} px are {too_many(max_pixels)}")
                 image.load()
                 upright: NDArray[np.uint8] = np.array(_rgb(ImageOps.exif_transpose(image)))
                 return upright
         except PhotoError:
             raise
+        except Image.DecompressionBombError as error:
+            raise PhotoError(path, f"its pixels are {too_many(max_pixels)}") from error
         except _FAULTS as error:
             raise PhotoError(path, f"does not decode: {_reason(path, error)}") from error
+
+
+def open_photo(file: BinaryIO) -> Image.Image:
+    """As `Image.open`, undecoded, and without Pillow's own limit of pixels, whose error does not tell the size.
+
+    Raises:
+        Image.DecompressionBombError: of a WebP beyond that limit, which cannot be opened without it.
+    """
+    Image.init()  # Pillow knows TIFF and WebP only then
+    try:
+        return Image.open(file, formats=_FORMATS)
+    except Image.DecompressionBombError:
+        file.seek(0)
+        prefix = file.read(16)
+        for name in _FORMATS:
+            factory, accept = Image.OPEN[name]
+            if accept is not None and accept(prefix):
+                file.seek(0)
+                return factory(file, "")
+        raise
+
+
+def too_many(max_pixels: int) -> str:
+    """What to say of a photo's pixels, as `20000 x 20000 px are`, where there are more than may be."""
+    return f"more than the {max_pixels / 1e6:g} million allowed: make it smaller"
 
 
 def read_mask(path: Path, width: int, height: int) -> NDArray[np.uint8]:

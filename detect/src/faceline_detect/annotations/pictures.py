@@ -10,8 +10,8 @@ from PIL import ExifTags, Image
 
 from faceline_core.errors import FacelineError
 from faceline_core.faces import PhotoError
+from faceline_core.faces.photo import MAX_PIXELS, open_photo, too_many
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _TURNED = (5, 6, 7, 8)
 """EXIF orientations in which rows are columns."""
 _TELLING = (b"eXIf", b"iTXt", b"zTXt", b"tEXt")
@@ -48,23 +48,22 @@ def picture_size(path: Path) -> tuple[int, int]:
     It is read from the header; only a PNG that may say behind its pixels how it is turned is decoded.
 
     Raises:
-        PhotoError: where the file is no JPEG, PNG, WebP, BMP or TIFF.
+        PhotoError: where the file is no JPEG, PNG, WebP, BMP or TIFF, or a WebP of more pixels than can be opened.
         OSError: where it cannot be opened at all.
     """
-    Image.init()
     with path.open("rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd tags, and sizes that the caller judges
         try:
-            with Image.open(file, formats=_FORMATS) as image:
+            with open_photo(file) as image:
                 width, height = image.size
                 if image.format == "TIFF":  # Pillow turns its size when it opens it
                     return width, height
-                if image.format == "PNG" and _tells_later(file):
+                if image.format == "PNG" and width * height <= MAX_PIXELS and _tells_later(file):
                     image.load()
                 exif = Image.Image.getexif(image)  # PNG's own would decode each picture to look behind its pixels
                 turned = exif.get(ExifTags.Base.Orientation, 1) in _TURNED
         except Image.DecompressionBombError as error:
-            raise PhotoError(path, "has more pixels than can be") from error
+            raise PhotoError(path, f"has pixels that are {too_many(MAX_PIXELS)}") from error
         except (OSError, SyntaxError, ValueError, TypeError) as error:
             raise PhotoError(path, "has no header of a JPEG, PNG, WebP, BMP or TIFF") from error
     return (height, width) if turned else (width, height)
