@@ -105,6 +105,30 @@ def test_progress_passes_everything_on_and_tells_now_and_then(capsys):
     assert [line.split(",")[0] for line in lines] == [f"[preprocess] {n}/5 photos" for n in (1, 2, 3, 4)]
 
 
+def test_progress_counts_what_its_items_hold(capsys, monkeypatch):
+    """Four batches of three photos, a second each; the first, which waits for everything to start, took ten."""
+    times = iter([0, 10, 11, 12, 13])
+    monkeypatch.setattr("faceline_core.stage.progress.time.monotonic", lambda: next(times))
+    batches = [["a", "b", "c"]] * 3 + [["d"]]
+    assert list(progress(batches, 10, "detect", "photos", seconds=0, count=len)) == batches
+    assert capsys.readouterr().out.splitlines() == [
+        "[detect] 3/10 photos",
+        "[detect] 6/10 photos, 3.0 a second, 1 s left",
+        "[detect] 9/10 photos, 3.0 a second, 0 s left",
+    ]
+
+
+def test_the_bar_counts_what_its_items_hold(monkeypatch):
+    import tqdm
+
+    steps = []
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr(tqdm.tqdm, "update", lambda self, n=1: steps.append((n, self.total)))
+    assert list(progress([["a", "b"], ["c"]], 3, "detect", "photos", count=len)) == [["a", "b"], ["c"]]
+    assert list(progress("ab", 2, "detect", "photos")) == ["a", "b"]
+    assert steps == [(2, 3), (1, 3), (1, 2), (1, 2)]
+
+
 @pytest.mark.parametrize(
     ("environment", "first"),
     [
