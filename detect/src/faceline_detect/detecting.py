@@ -125,7 +125,7 @@ def _search(settings: Detect, part: Part, names: Sequence[str], folder: Path, de
     detectors = {name: load(name, folder / name, device, settings.test.confidence) for name in names}
     found: Found = {name: [] for name in names}
     chunks = [part.paths[start : start + _AT_A_TIME] for start in range(0, len(part.paths), _AT_A_TIME)]
-    for chunk in progress(chunks, len(chunks), STAGE, f"times {_AT_A_TIME} scenes to measure on"):
+    for chunk in progress(chunks, len(part.paths), STAGE, "scenes searched", count=len):
         pictures = [read_photo(path) for path in chunk]
         for name, detector in detectors.items():
             found[name] += detector.detect(pictures)
