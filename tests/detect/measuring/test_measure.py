@@ -36,11 +36,16 @@ def scenes(picture_of: Callable[..., Annotation], face_of: Callable[..., Face]) 
 
 def test_by_hand(scenes: Scenes, settings_with: Callable[..., DetectTest]) -> None:
     pictures, found = scenes
-    figures = measure(found, pictures, settings_with(0.5), seed=0).figures
+    measured = measure(found, pictures, settings_with(0.5), seed=0)
+    figures = measured.figures
     assert (figures["pictures"], figures["faces"], figures["working_confidence"]) == (3, 4, 0.5)
     assert [figures[f"faces_{level}"] for level in ("easy", "medium", "hard")] == [1, 3, 4]
     assert (figures["missed"], figures["wrong"]) == (2, 2)  # SMALL and the second MIDDLE; AWAY twice
     assert (figures["precision"], figures["recall"], figures["f1"]) == (2 / 4, 2 / 4, 4 / 8)
+    # of scores from 0.4 on 3 faces for 2 wrong boxes, from 0.8 on 2 faces for none: of equals the higher
+    assert (figures["best_f1"], figures["best_f1_confidence"]) == (2 * 2 / (2 + 4), 0.8)
+    assert not any(name.startswith("best_f1") for name in measured.resampled), "no interval is claimed for it"
+    assert [name for name in figures if name.startswith("best_f1")] == ["best_f1", "best_f1_confidence"]
     assert figures["recall_by_height"] == {
         "under_16": {"faces": 1, "recall": 0.0},
         "16_32": {"faces": 0, "recall": None},
@@ -89,9 +94,11 @@ def test_nothing_to_say(
         figures = json.loads(json.dumps(measured.figures, allow_nan=False))
         assert all(figures[name] is None for name in ("ap_easy", "ap_hard", "recall", "precision", "f1", "nme"))
         assert figures["recall_low"] is None
+        assert (figures["best_f1"], figures["best_f1_confidence"]) == (None, None)
         assert gains(measured, measured)["ap_easy"] == {"difference": None, "low": None, "high": None}
     blind = measure([[]], [picture_of(TALL)], settings_with(), seed=0).figures
     assert (blind["ap_easy"], blind["recall"], blind["precision"], blind["f1"]) == (0.0, 0.0, None, 0.0)
+    assert (blind["best_f1"], blind["best_f1_confidence"]) == (0.0, None)
 
 
 def test_landmarks_that_say_nothing(
@@ -144,6 +151,17 @@ def test_the_same_seed_the_same_figures(many: Scenes, settings_with: Callable[..
     without = measure(found, pictures, settings_with(), seed=1, resamples=0).figures
     assert without["recall"] == first["recall"]
     assert without["recall_low"] is None
+
+
+def test_the_best_threshold_is_one_to_set(many: Scenes, settings_with: Callable[..., DetectTest]) -> None:
+    """As the working threshold it gives that F1, and others give no more; its own does not change it."""
+    pictures, found = many
+    best = measure(found, pictures, settings_with(0.9), seed=1, resamples=0).figures
+    at = best["best_f1_confidence"]
+    for threshold in (0.0, 0.3, 0.6, at, 0.9):
+        figures = measure(found, pictures, settings_with(threshold), seed=1, resamples=0).figures
+        assert (figures["best_f1"], figures["best_f1_confidence"]) == (best["best_f1"], at)
+        assert figures["f1"] == best["best_f1"] if threshold == at else figures["f1"] < best["best_f1"]
 
 
 def test_gains(many: Scenes, settings_with: Callable[..., DetectTest]) -> None:

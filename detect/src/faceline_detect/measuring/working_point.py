@@ -1,4 +1,4 @@
-"""What a detector finds, misses and makes up at one threshold."""
+"""What a detector finds, misses and makes up at a threshold, and the threshold that suits it best."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def outcomes(
     found: Sequence[Sequence[Face]],
     pictures: Sequence[Annotation],
     counted: Sequence[NDArray[np.bool_]],
-    confidence: float,
+    confidence: float = 0.0,
 ) -> list[Outcome]:
     """Shares out boxes and faces: in order of falling score each box takes the face that it overlaps most of those that
     count and are still free, by an intersection over union of at least 0.5. One that gets none leaves the count where
@@ -57,14 +57,15 @@ def outcomes(
         counted: for each picture (N,) bool, the faces to find.
         confidence: the score from which a box counts.
     """
-    boxes = [box_rows([face for face in faces if face.score >= confidence]) for faces in found]
-    rows, faces = stacked(boxes, 5, "boxes"), stacked([picture.boxes for picture in pictures], 4, "faces")
+    rows = stacked([box_rows(faces) for faces in found], 5, "boxes")
+    faces = stacked([picture.boxes for picture in pictures], 4, "faces")
     to_find = np.concatenate([*counted, np.empty(0, bool)])
     pairs = overlapping(rows, faces)
     begin, end = (np.searchsorted(pairs.found, np.arange(len(rows.values)), side) for side in ("left", "right"))
     taken = np.full(len(rows.values), NO_FACE)
     free = to_find.copy()
-    for box in np.argsort(-rows.values[:, 4], kind="stable"):
+    order = np.argsort(-rows.values[:, 4], kind="stable")
+    for box in order[begin[order] < end[order]]:
         near = pairs.truth[begin[box] : end[box]]
         there = near[free[near]]
         if len(there):
@@ -72,28 +73,49 @@ def outcomes(
             free[there[0]] = False
         elif not to_find[near].all():
             taken[box] = LEFT_OUT
-    return _by_picture(found, taken, free, faces.counts, confidence)
+    first = (np.cumsum(faces.counts) - faces.counts)[rows.picture]  # of each box, the first face of its picture
+    taken[taken >= 0] -= first[taken >= 0]
+    of_pictures = (np.split(each, np.cumsum(many))[:-1] for each, many in ((taken, rows.counts), (free, faces.counts)))
+    made = [Outcome(*each) for each in zip(*of_pictures, strict=True)]
+    return at_threshold(made, found, confidence)
+
+
+def at_threshold(made: Sequence[Outcome], found: Sequence[Sequence[Face]], confidence: float) -> list[Outcome]:
+    """Outcomes at a higher threshold than theirs. What a box takes depends on no box of a lower score, so a threshold
+    takes pairs away and changes none."""
+    there = []
+    for outcome, faces in zip(made, found, strict=True):
+        below = np.array([face.score < confidence for face in faces], bool)
+        unfound = outcome.unfound.copy()
+        unfound[outcome.face[below & (outcome.face >= 0)]] = True
+        there.append(Outcome(np.where(below, BELOW, outcome.face), unfound))
+    return there
+
+
+def best_f1(made: Sequence[Outcome], found: Sequence[Sequence[Face]]) -> tuple[float | None, float | None]:
+    """The highest F1 that a threshold gives.
+
+    Args:
+        made: outcomes at a threshold that leaves nothing out.
+        found: for each picture what the detector found.
+
+    Returns:
+        F1, and the score that gives it as the threshold, of several the highest. The score is None where no threshold
+        finds a face; F1 then is 0, or None where there is neither a face to find nor a wrong box.
+    """
+    scores = np.array([face.score for faces in found for face in faces], np.float64)
+    falling = np.argsort(-scores)
+    kind = np.concatenate([*(outcome.face for outcome in made), np.empty(0, np.int64)])[falling]
+    last = np.flatnonzero(np.diff(scores[falling], append=-1.0))  # of equal scores: a threshold keeps all or none
+    right, wrong = np.cumsum(kind >= 0)[last], np.cumsum(kind == NO_FACE)[last]
+    faces = sum(outcome.right + outcome.missed for outcome in made)
+    if not right.any():
+        return (0.0 if faces or wrong.any() else None), None
+    f1 = 2 * right / (right + wrong + faces)
+    best = int(f1.argmax())
+    return float(f1[best]), float(scores[falling][last][best])
 
 
 def box_rows(faces: Sequence[Face]) -> NDArray[np.float64]:
     """(D, 5) left, top, right, bottom, score."""
     return np.array([[*face.box.tolist(), face.score] for face in faces], np.float64).reshape(-1, 5)
-
-
-def _by_picture(
-    found: Sequence[Sequence[Face]],
-    taken: NDArray[np.int64],
-    free: NDArray[np.bool_],
-    faces: NDArray[np.int64],
-    confidence: float,
-) -> list[Outcome]:
-    """Of boxes (D,) and faces (G,) of all pictures; `faces` says how many each picture has."""
-    outcomes, box, face = [], 0, 0
-    for of_picture, many in zip(found, faces.tolist(), strict=True):
-        above = np.array([each.score >= confidence for each in of_picture], bool)
-        places = np.full(len(above), BELOW)
-        places[above] = taken[box : box + above.sum()]
-        places[places >= 0] -= face
-        outcomes.append(Outcome(places, free[face : face + many]))
-        box, face = box + int(above.sum()), face + many
-    return outcomes
