@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from faceline_core.faces import Face
 from faceline_core.parameters.detection import DetectTest
@@ -14,6 +15,7 @@ from faceline_detect.annotations.kinds import Annotation
 from faceline_detect.measuring import Measured, measure, write_report
 from faceline_detect.measuring.worst import draw_mistakes, draw_worst, worst_pictures
 
+DVC = Path(__file__).parents[3] / "dvc.yaml"
 GREEN, RED, ORANGE, GREY = (64, 220, 96), (255, 48, 48), (255, 176, 0), (150, 150, 150)
 FOUND, MISSED, WRONG, IGNORED = [20, 20, 60, 70], [100, 20, 140, 70], [180, 20, 220, 70], [20, 150, 60, 200]
 
@@ -98,9 +100,14 @@ def test_report(measured: tuple[list[Annotation], list[list[Face]], Measured], t
     report = tmp_path / "report"
     report.mkdir()
     write_report(report, {"mtcnn": each, "fused": each}, {"mtcnn": found, "fused": found}, pictures, tmp_path)
-    names = ["pr_curve_fused.csv", "pr_curve_mtcnn.csv", "pr_curves.png", "worst_fused.jpg", "worst_mtcnn.jpg"]
-    assert sorted(file.name for file in report.iterdir()) == names
+    (drawn,) = [plot["detectors"]["y"] for plot in yaml.safe_load(DVC.read_text())["plots"] if "detectors" in plot]
+    curves = [Path(path).name for path in drawn]
+    assert {file.name for file in report.iterdir()} == {*curves, "pr_curves.png", "worst_fused.jpg", "worst_mtcnn.jpg"}
     with (report / "pr_curve_fused.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["recall", "precision_easy", "precision_medium", "precision_hard"]
     assert len(rows) == 201
+    header = (report / "pr_curve_fused.csv").read_text().splitlines()[0]
+    assert (report / "pr_curve_yolo.csv").read_text() == f"{header}\n", (
+        "dvc plots wants the file of one that is not trained"
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from faceline_core.faces import Face
 from faceline_detect.annotations.kinds import Annotation
+from faceline_detect.detectors import NAMES
 from faceline_detect.measuring.curves import draw_pr_curves, pr_rows
 from faceline_detect.measuring.measure import Measured
 from faceline_detect.measuring.worst import draw_worst
@@ -20,6 +21,8 @@ def write_report(
 ) -> None:
     """`pr_curve_<detector>.csv` for `dvc plots` and `worst_<detector>.jpg` of each, `pr_curves.png` of all.
 
+    The curve of a detector that was not measured is a file without rows: `dvc plots` complains of one that is missing.
+
     Args:
         report: the folder to write to.
         measured: each detector by its name.
@@ -27,12 +30,13 @@ def write_report(
         pictures: that they were measured on.
         folder: the pictures' paths are below it.
     """
-    for name, each in measured.items():
-        rows = pr_rows(each.curves)
+    rows = {name: pr_rows(each.curves) for name, each in measured.items()}
+    for name in NAMES:
         with (report / f"pr_curve_{name}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer = csv.DictWriter(file, list(next(iter(rows.values()))[0]), lineterminator="\n")
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows(rows.get(name, []))
+    for name, each in measured.items():
         figures = each.figures
         title = (
             f"{name}, score {figures['working_confidence']:g} or more: of {figures['faces']} faces "
