@@ -14,22 +14,22 @@ from faceline_preprocess.preprocessing import preprocess
 
 
 @pytest.fixture
-def test_settings(parameters_with):
-    """`detect.test` of params.yaml."""
-    return parameters_with(("detect",), {}).detect.test
+def settings_with(parameters_with):
+    """A function that gives `detect` of params.yaml, with another working_confidence."""
+    return lambda confidence=0.5: parameters_with(("detect",), {"detect.test.working_confidence": confidence}).detect
 
 
 @pytest.fixture
-def retinaface(project, monkeypatch, real_data, test_settings):
+def retinaface(project, monkeypatch, real_data, settings_with):
     """A RetinaFace with published weights in the project's artifacts."""
-    from faceline_detect.retinaface.checkpoint import from_state_dict, save
+    from faceline_detect.retinaface.checkpoint import load_retinaface, save
     from faceline_detect.retinaface.searching import Search
 
     monkeypatch.chdir(project.folder)
-    network = from_state_dict(real_data / "weights/retinaface_mobilenet0.25.pth")
+    network = load_retinaface(real_data / "weights/retinaface_mobilenet0.25.pth")[0]
     save(project.folder / "trained.pth", network, Search())
     folder = project.folder / "artifacts/detect/retinaface"
-    write_trained(folder, "retinaface", project.folder / "trained.pth", test_settings)
+    write_trained(folder, "retinaface", project.folder / "trained.pth", settings_with())
 
 
 @pytest.mark.real
@@ -51,14 +51,14 @@ def test_faces_are_those_of_the_detector_that_is_named(project, lfw):
     assert all(mine["score"] != row["score"] for mine, row in zip(project.manifest(), rows, strict=True))
 
 
-def test_min_confidence_auto_is_the_score_that_the_detector_works_with(tmp_path, monkeypatch, test_settings):
+def test_min_confidence_auto_is_the_score_that_the_detector_works_with(tmp_path, monkeypatch, settings_with):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").write_bytes(b"weights")
     write_trained(
         tmp_path / "artifacts/detect/retinaface",
         "retinaface",
         tmp_path / "model",
-        test_settings.model_copy(update={"working_confidence": 0.37}),
+        settings_with(0.37),
     )
     limits = Preprocess.model_construct(min_confidence="auto", min_face_height=20)
     assert limits_of(limits, "mtcnn").min_confidence == 0.9
@@ -68,7 +68,7 @@ def test_min_confidence_auto_is_the_score_that_the_detector_works_with(tmp_path,
     assert limits_of(named, "retinaface") is named
 
 
-def test_what_is_done_already_is_forgotten_where_the_detector_is_another(project, monkeypatch, test_settings):
+def test_what_is_done_already_is_forgotten_where_the_detector_is_another(project, monkeypatch, settings_with):
     monkeypatch.chdir(project.folder)
     (project.people / "ann").mkdir()
     (project.people / "ann/a.jpg").write_bytes(b"photo")
@@ -87,9 +87,9 @@ def test_what_is_done_already_is_forgotten_where_the_detector_is_another(project
     before = scratch("mtcnn")
     folder, model = project.folder / "artifacts/detect/yolo", project.folder / "model"
     seen = []
-    for weights, changes in ((b"a", {}), (b"a", {}), (b"b", {}), (b"b", {"working_confidence": 0.1})):
+    for weights, confidence in ((b"a", 0.5), (b"a", 0.5), (b"b", 0.5), (b"b", 0.1)):
         model.write_bytes(weights)
-        write_trained(folder, "yolo", model, test_settings.model_copy(update=changes))
+        write_trained(folder, "yolo", model, settings_with(confidence))
         seen.append(scratch("yolo"))
     assert seen[0] == seen[1]
     assert len({before, *seen}) == 4
@@ -146,10 +146,10 @@ def boxes_only(tmp_path_factory):
 @pytest.mark.real
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_yolo_without_landmarks_is_refused_before_any_photo(
-    project, lfw, monkeypatch, test_settings, boxes_only, workers
+    project, lfw, monkeypatch, settings_with, boxes_only, workers
 ):
     monkeypatch.chdir(project.folder)
-    write_trained(project.folder / "artifacts/detect/yolo", "yolo", boxes_only, test_settings)
+    write_trained(project.folder / "artifacts/detect/yolo", "yolo", boxes_only, settings_with())
     lfw(project, 2, 2)
     with pytest.raises(FacelineError, match=r"yolo gives no landmarks, by which .* detect\.yolo\.landmarks: true"):
         preprocess(project.set(detector="yolo", num_workers=workers))

@@ -27,6 +27,11 @@ class Part(NamedTuple):
     def paths(self) -> list[Path]:
         return [self.folder / picture.path for picture in self.pictures]
 
+    @property
+    def with_landmarks(self) -> bool:
+        """Whether any face has all five."""
+        return any(picture.with_landmarks.any() for picture in self.pictures)
+
 
 @dataclass(frozen=True)
 class Scenes:

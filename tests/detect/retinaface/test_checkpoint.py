@@ -8,7 +8,7 @@ import torch
 
 from faceline_core.errors import FacelineError
 from faceline_core.tensors.tensor_file import read_tensor_file
-from faceline_detect.retinaface.checkpoint import from_state_dict, load_retinaface, save
+from faceline_detect.retinaface.checkpoint import load_retinaface, save
 from faceline_detect.retinaface.searching import RetinaFaceSearch, Search
 
 SEARCH = Search(0.05, 0.3, 640, 900, (0.5, 1.0), True)
@@ -99,10 +99,10 @@ def test_the_other_backbone_is_refused_by_both_names(written):
 
 
 def test_files_that_are_no_checkpoint(tmp_path, lively):
-    bare, text = tmp_path / "bare.pth", tmp_path / "text.pth"
-    torch.save(lively().state_dict(), bare)
+    body, text = tmp_path / "body.pth", tmp_path / "text.pth"
+    torch.save(lively().body.state_dict(), body)
     text.write_text("weights")
-    for path, said in ((bare, "is no checkpoint"), (text, "is no file of tensors"), (tmp_path / "no.pth", "not there")):
+    for path, said in ((body, "no whole RetinaFace"), (text, "is no file of tensors"), (tmp_path / "no", "not there")):
         with pytest.raises(FacelineError, match=said):
             load_retinaface(path)
 
@@ -111,7 +111,9 @@ def test_files_that_are_no_checkpoint(tmp_path, lively):
 def test_a_bare_state_dict(lively, tmp_path, prefix):
     network, path = lively(), tmp_path / "bare.pth"
     torch.save({prefix + n: t for n, t in network.state_dict().items() if not n.endswith("num_batches_tracked")}, path)
-    found = from_state_dict(path).state_dict()
+    loaded, content = load_retinaface(path)
+    assert (loaded.training, content) == (False, {})
+    found = loaded.state_dict()
     assert found["BboxHead.2.conv1x1.bias"].equal(network.state_dict()["BboxHead.2.conv1x1.bias"])
     assert found["body.stage3.1.4.running_var"].equal(network.state_dict()["body.stage3.1.4.running_var"])
 
@@ -120,16 +122,16 @@ def test_a_bare_state_dict_that_does_not_fit(lively, tmp_path):
     path, state = tmp_path / "bare.pth", lively().state_dict()
     weight = state.pop("fpn.merge1.0.weight")
     torch.save(state, path)
-    with pytest.raises(FacelineError, match=r"does not fit .* \(missing: fpn\.merge1\.0\.weight\)"):
-        from_state_dict(path)
+    with pytest.raises(FacelineError, match=r"no whole RetinaFace .* \(missing: fpn\.merge1\.0\.weight\)"):
+        load_retinaface(path)
     torch.save(state | {"fpn.merge1.0.weight": weight[:1]}, path)
     with pytest.raises(FacelineError, match=r"of another shape: fpn\.merge1\.0\.weight \(1, 64, 3, 3\)"):
-        from_state_dict(path)
+        load_retinaface(path)
     torch.save(state | {"fpn.merge1.0.weight": weight, "fpn.merge3.0.weight": weight}, path)
     with pytest.raises(FacelineError, match=r"left over: fpn\.merge3\.0\.weight"):
-        from_state_dict(path)
-    with pytest.raises(FacelineError, match=r"is of backbone mobilenet0\.25, and resnet50 is wanted"):
-        from_state_dict(path, "resnet50")
+        load_retinaface(path)
+    with pytest.raises(FacelineError, match=r"backbone mobilenet0\.25, and this one has resnet50"):
+        load_retinaface(path, "resnet50")
     torch.save({"fc.weight": weight}, path)
-    with pytest.raises(FacelineError, match="holds no RetinaFace's state dict"):
-        from_state_dict(path)
+    with pytest.raises(FacelineError, match="holds no RetinaFace"):
+        load_retinaface(path)

@@ -8,7 +8,7 @@ import pytest
 from faceline_core.faces import read_photo
 from faceline_detect.annotations import read_annotations
 from faceline_detect.average_precision import evaluate
-from faceline_detect.retinaface.checkpoint import from_state_dict
+from faceline_detect.retinaface.checkpoint import load_retinaface
 from faceline_detect.retinaface.searching import RetinaFaceSearch, Search
 
 pytestmark = pytest.mark.real
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture(scope="module")
 def network(real_data):
-    return from_state_dict(real_data / "weights/retinaface_mobilenet0.25.pth")
+    return load_retinaface(real_data / "weights/retinaface_mobilenet0.25.pth")[0]
 
 
 @pytest.fixture(scope="module")

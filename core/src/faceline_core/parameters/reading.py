@@ -43,7 +43,7 @@ class StageParameters:
     """The parameters that one stage declared, and no others: asking for another is a defect that shows at once."""
 
     def __init__(self, parameters: Parameters, keys: Sequence[str]):
-        self._values = {key: getattr(parameters, key) for key in keys}
+        self._values = {name: getattr(parameters, name) for name in dict.fromkeys(key.split(".")[0] for key in keys)}
 
     def __getattr__(self, key: str) -> Any:
         try:
@@ -64,7 +64,7 @@ def read_parameters(path: Path, keys: Sequence[str]) -> StageParameters:
 
     Args:
         path: the YAML file.
-        keys: top-level names that the stage uses.
+        keys: what the stage uses: top-level names, or `section.name` of a section that it uses in part and gets whole.
 
     Raises:
         FacelineError: where the file is missing, is not YAML, lacks a key, holds an unknown one (the nearest known name

@@ -46,28 +46,45 @@ def describe(network: RetinaFace) -> dict[str, Any]:
 
 
 def load_retinaface(path: Path, backbone: str | None = None) -> tuple[RetinaFace, dict[str, Any]]:
-    """The RetinaFace of a checkpoint, in eval mode on the CPU, and the checkpoint's content.
+    """A RetinaFace to search with as it is, in eval mode on the CPU, and what its file says of it.
+
+    Bare weights, as others publish them, do not say which anchors, activations and colours they were trained for: those
+    of the original (github.com/biubug6/Pytorch_Retinaface) are taken for granted.
 
     Args:
-        path: what `save` wrote.
+        path: what `save` wrote, or a file with a state dict; `module.` or the like may stand before its names.
         backbone: which it should be; None takes what it is.
 
+    Returns:
+        The network, and the checkpoint's content; {} of bare weights.
+
     Raises:
-        FacelineError: where the file is missing, damaged, no such checkpoint, of another backbone, or made for other
-            anchors, activations, coding or colours than the network here has.
+        FacelineError: where the file is missing, damaged, of another backbone, not a whole RetinaFace, or a checkpoint
+            made for other anchors, activations, coding or colours than the network here has.
     """
     if not path.is_file():
         raise FacelineError(f"{path} is not there. Train a detector first: dvc repro detect")
     content = read_tensor_file(path)
-    if not is_checkpoint(content):
+    if is_checkpoint(content):
+        _check_version(content, path)
+        network = RetinaFace(backbone or content["backbone"])
+        fill(network, content, path)
+        return network.eval(), content
+    states = list(state_dicts(content))
+    found = next((name for name in map(backbone_of, states) if name), None)
+    if found is None:
+        raise FacelineError(f"{path} holds no RetinaFace. Give a checkpoint of Faceline's, or published weights of one")
+    if backbone not in {None, found}:
         raise FacelineError(
-            f"{path} is no checkpoint of a RetinaFace of Faceline's. Train one (dvc repro detect), or name the file as "
-            "detect.retinaface.weights with epochs: 0, which makes one of published weights"
+            f"{path} is a RetinaFace with backbone {found}, and this one has {backbone}. Set "
+            f"detect.retinaface.backbone: {found}, or give another file"
         )
-    _check_version(content, path)
-    network = RetinaFace(backbone or content["backbone"])
-    fill(network, content, path)
-    return network.eval(), content
+    network = RetinaFace(found)
+    best = max((match(network.state_dict(), state) for state in states), key=lambda one: len(one.fitting))
+    if misfits := best.misfits():
+        raise FacelineError(f"{path} is no whole RetinaFace of {found} ({misfits}). Give another, or train on it")
+    network.load_state_dict(best.fitting, strict=False)  # BatchNorm's counters may be absent
+    return network.eval(), {}
 
 
 def is_checkpoint(content: Any) -> bool:
@@ -96,39 +113,6 @@ def fill(network: RetinaFace, content: dict[str, Any], path: Path) -> None:
         network.load_state_dict(content["state_dict"])
     except (RuntimeError, KeyError):
         raise FacelineError(f"{path}: its weights do not fit a RetinaFace of {network.backbone}. Train again") from None
-
-
-def from_state_dict(path: Path, backbone: str | None = None) -> RetinaFace:
-    """A RetinaFace of published weights, in eval mode on the CPU.
-
-    Bare weights do not say which anchors, activations and colours they were trained for: those of the original
-    (github.com/biubug6/Pytorch_Retinaface) are taken for granted.
-
-    Args:
-        path: a file with a state dict of these names; `module.` or the like may stand before them.
-        backbone: one of BACKBONES; None goes by the names.
-
-    Raises:
-        FacelineError: where the file is missing, is of another backbone, or a tensor is missing, left over or of
-            another shape.
-    """
-    if not path.is_file():
-        raise FacelineError(f"{path} is not there. Give a file with the state dict of a RetinaFace")
-    states = list(state_dicts(read_tensor_file(path)))
-    found = next((name for name in map(backbone_of, states) if name), None)
-    if found is None or (backbone is not None and backbone != found):
-        raise FacelineError(
-            f"{path} holds no RetinaFace's state dict"
-            if found is None
-            else f"{path} is of backbone {found}, and {backbone} is wanted. Set backbone: {found}, or give another file"
-        )
-    network = RetinaFace(found)
-    own = network.state_dict()
-    best = max((match(own, state) for state in states), key=lambda one: len(one.fitting))
-    if misfits := best.misfits():
-        raise FacelineError(f"{path} does not fit a RetinaFace of {found} ({misfits}). Give another file")
-    network.load_state_dict(best.fitting, strict=False)  # BatchNorm's counters may be absent
-    return network.eval()
 
 
 def backbone_of(state: dict[str, Any]) -> str | None:

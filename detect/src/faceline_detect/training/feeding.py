@@ -42,15 +42,16 @@ class Feeding(lightning.LightningDataModule):
     def __init__(self, scenes: Scenes, settings: RetinaFaceSettings, trainer: Trainer, seed: int, sheet: Path):
         super().__init__()
         self.settings, self.trainer_settings, self.seed, self.sheet = settings, trainer, seed, sheet
-        say(STAGE, f"reads {len(scenes.train.pictures)} scenes into memory, as many as fit")
+        count = len(scenes.train.pictures)
+        if settings.batch_size > count:
+            raise FacelineError(
+                f"detect.retinaface.batch_size: {settings.batch_size} scenes a batch, but there are {count} to train "
+                "on. Lower it"
+            )
+        say(STAGE, f"reads {count} scenes into memory, as many as fit")
         memory = available_bytes() // (_SHARE_OF_MEMORY * processes(trainer))
         self.train_set = SceneSet(*scenes.train, settings.side, settings.augment, seed, memory)
         self.val_set = SceneSet(*scenes.val, settings.side, None, seed, memory)
-        if settings.batch_size > len(self.train_set):
-            raise FacelineError(
-                f"detect.retinaface.batch_size: {settings.batch_size} scenes a batch, but there are "
-                f"{len(self.train_set)} to train on. Lower it"
-            )
         self._loader: EpochLoader[Squares] | None = None
 
     def waited(self) -> float:
@@ -106,6 +107,7 @@ class Feeding(lightning.LightningDataModule):
         encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
         with written_beside(self.sheet) as beside:
             beside.write_bytes(encoded.tobytes())
+        say(STAGE, f"the squares of the first batch, as a picture: {self.sheet}")
 
 
 def _squares(assembled: Any, share: float) -> Squares:

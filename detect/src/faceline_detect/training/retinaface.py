@@ -20,8 +20,9 @@ from faceline_core.training.precision import decide
 from faceline_core.training.resume import KeepProgress
 from faceline_core.training.selection import Best, Patience
 from faceline_core.training.trainer import build_trainer, check_machine
+from faceline_detect import TRAINER
 from faceline_detect.retinaface import RetinaFace, anchors, normalised
-from faceline_detect.retinaface.checkpoint import save
+from faceline_detect.retinaface.checkpoint import load_retinaface, save
 from faceline_detect.retinaface.searching import Search
 from faceline_detect.retinaface.weights import load_weights
 from faceline_detect.scenes import STAGE, Scenes, sha256_of_part
@@ -34,6 +35,7 @@ from faceline_detect.training.targets import Target
 WEIGHTS = Path("data/.scratch/weights")
 """Where downloaded weights are kept."""
 _WITHOUT_EFFECT = ("checkpoint_minutes", "fast_dev_run")
+_CODE = ("faces", "tensors", "training")  # of core
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,15 @@ def train_retinaface(
         FacelineError: where weights, machine or parameters do not do, or the loss is not finite.
     """
     own = settings.retinaface
+    if own.epochs == 0:
+        return _as_it_is(settings, artifacts)
     check_machine(trainer)
+    if not scenes.train.with_landmarks:
+        say(STAGE, "no face to train with has landmarks: this RetinaFace gives boxes alone, and cannot align faces")
     lightning.seed_everything(seed, verbose=False)
     network = RetinaFace(own.backbone)
     line = load_weights(network, own.weights, WEIGHTS)
     search = search_of(settings)
-    if own.epochs == 0:
-        folder = scratch_folder(artifacts, "retinaface", ["as it is", own.model_dump(), asdict(search)])
-        save(folder / "model.pth", network, search, side=own.side, epoch=0)
-        say(STAGE, f"RetinaFace {own.backbone}: {line}; epochs: 0, nothing is trained")
-        return TrainedRetinaFace(folder / "model.pth", None, None)
     trial = _Trial(network, settings)
     precision = decide(trial, trainer, artifacts / ".scratch/precision.json", STAGE)
     key = _run_key(settings, trainer, seed, scenes, precision)
@@ -96,8 +97,7 @@ def train_retinaface(
 
     def keep() -> None:
         state = {"side": own.side, "epoch": best.epoch, "parameters": own.model_dump(mode="json")}
-        state["landmarks"] = any(picture.with_landmarks.any() for picture in scenes.train.pictures)
-        save(trained.model, network, search, **state)
+        save(trained.model, network, search, landmarks=scenes.train.with_landmarks, **state)
 
     def announce(row: dict[str, float]) -> None:
         mark = "  best" if best.epoch == row["epoch"] else ""
@@ -116,10 +116,22 @@ def train_retinaface(
         say(STAGE, f"goes on where it was stopped ({folder})")
     _fit(runner, module, feeding, resumed)
     if not dry and is_first():
-        forget_scratch(folder)
         done.touch()
+        progress.path.unlink(missing_ok=True)
+        forget_scratch(folder)
         say(STAGE, f"RetinaFace: best average precision {best.value:.3f} at epoch {best.epoch}")
     return trained
+
+
+def _as_it_is(settings: Detect, artifacts: Path) -> TrainedRetinaFace:
+    """`weights` as the detector. Runs that were stopped stay where they are."""
+    own, path = settings.retinaface, Path(settings.retinaface.weights)
+    network, content = load_retinaface(path, own.backbone)
+    folder = scratch_folder(artifacts, "retinaface-as-it-is", None)
+    kept = {name: content[name] for name in ("side", "epoch", "parameters", "landmarks") if name in content}
+    save(folder / "model.pth", network, search_of(settings), **kept)
+    say(STAGE, f"RetinaFace {own.backbone}: {path} as it is; epochs: 0, nothing is trained")
+    return TrainedRetinaFace(folder / "model.pth", None, None)
 
 
 def _fit(runner: lightning.Trainer, module: Detection, feeding: Feeding, resumed: Path | None) -> None:
@@ -173,17 +185,18 @@ class _Trial:
 
 def _run_key(settings: Detect, trainer: Trainer, seed: int, scenes: Scenes, precision: object) -> dict[str, Any]:
     """What the weights depend on: a run goes on only where all of it is the same."""
-    own, core = Path(faceline_detect.__file__).parent, Path(faceline_core.__file__).parent
+    core = Path(faceline_core.__file__).parent
     weights = Path(settings.retinaface.weights)
     return {
         "settings": settings.retinaface.model_dump(mode="json"),
-        "search": settings.test.model_dump(mode="json"),
-        "trainer": {k: v for k, v in trainer.model_dump(mode="json").items() if k not in _WITHOUT_EFFECT},
+        "search": asdict(search_of(settings)),
+        "trainer": {name: getattr(trainer, name) for name in TRAINER if name not in _WITHOUT_EFFECT},
         "seed": seed,
         "data": [sha256_of_part(part) for part in (scenes.train, scenes.val)],
         "weights": sha256_of(weights) if weights.is_file() else None,
         "precision": precision,
-        "code": code_hash(own / "training", own / "retinaface", own / "searching", core / "training"),
+        "versions": [torch.__version__, lightning.__version__],
+        "code": code_hash(Path(faceline_detect.__file__).parent, *(core / name for name in _CODE)),
     }
 
 

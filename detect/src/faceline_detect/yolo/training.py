@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+import faceline_detect
 from faceline_core.errors import FacelineError
 from faceline_core.parameters.detection import YoloSettings
 from faceline_core.parameters.training import Trainer
@@ -249,5 +250,5 @@ def _key(
         "device": device.type,
         "precision": precision,
         "versions": [version("ultralytics"), torch.__version__],
-        "code": code_hash(Path(__file__).parent),
+        "code": code_hash(Path(faceline_detect.__file__).parent),
     }
