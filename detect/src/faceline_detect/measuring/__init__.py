@@ -2,6 +2,7 @@
 
 from faceline_detect.measuring.counting import by_height, faces_that_count
 from faceline_detect.measuring.curves import draw_pr_curves, pr_rows
+from faceline_detect.measuring.line import line
 from faceline_detect.measuring.measure import Measured, gains, measure
 from faceline_detect.measuring.report import write_report
 from faceline_detect.measuring.worst import draw_worst
@@ -13,6 +14,7 @@ __all__ = [
     "draw_worst",
     "faces_that_count",
     "gains",
+    "line",
     "measure",
     "pr_rows",
     "write_report",
