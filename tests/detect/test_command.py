@@ -25,7 +25,10 @@ def test_faces_as_json_as_a_table_as_pictures_and_as_crops(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     for _ in range(2):  # what is there from the first time is replaced
         assert main(["predict", "photos", "--output", "found", "--crops", "--size", "96"]) == 0
-    assert "1 faces in 1 photos -> found (1 photos do not decode)" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "[detect] left out: photos/holiday/b.jpg: does not decode: it is no JPEG, PNG, WebP, BMP or TIFF",
+        "[detect] 1 face in 1 photo -> found (1 photo does not decode)",
+    ]
     records = json.loads((tmp_path / "found/faces.json").read_text())
     assert list(records) == ["photos/holiday/a.jpg", "photos/holiday/b.jpg"]
     found, broken = records.values()
@@ -60,6 +63,10 @@ def test_what_does_not_do_is_one_line_and_loses_nothing(tmp_path, monkeypatch, c
         (["photo.png", "--output", "mine"], "holds letter.txt, which predict never wrote"),
         (["photo.png", "--output", "photo.png"], "is a file"),
         (["photo.png", "--crops", "--size", "4"], "--size 4: expected 16 to 1024 px"),
+        (["photo.png", "--size", "0"], "--size 0: expected 16 to 1024 px"),
+        (["photo.png", "--confidence", "3"], "--confidence 3: expected 0 to 1"),
+        (["photo.png", "--confidence=-0.1"], "--confidence -0.1: expected 0 to 1"),
+        (["photo.png", "--confidence", "nan"], "--confidence nan: expected 0 to 1"),
         (["photo.png", "--detector", "retinaface"], "artifacts/detect/retinaface/detector.json is not there. Train"),
     ):
         assert main(["predict", *arguments]) == 1

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from faceline_core.errors import FacelineError
+
 PREDICT = "Finds the faces in photos, and writes them as JSON, as a table and as pictures."
 PREDICT_USAGE = "PHOTOS... finds the faces in photos; 'predict --help' says more"
 DETECTORS = ("mtcnn", "retinaface", "yolo", "fused")
@@ -22,7 +24,7 @@ def add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="a detector's folder, or its file (default: artifacts/detect/<detector>)",
     )
     parser.add_argument(
-        "--confidence", type=float, metavar="SCORE", help="leave out faces under it (default: as it was trained for)"
+        "--confidence", type=float, metavar="SCORE", help="leave out faces under it, 0 to 1 (default: as trained)"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: cpu)")
     parser.add_argument(
@@ -40,8 +42,11 @@ def add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def predict_photos(options: argparse.Namespace) -> None:
     from faceline_detect.detectors import load
-    from faceline_detect.predicting import predict
+    from faceline_detect.predicting import check_size, predict
 
+    check_size(options.size)
+    if options.confidence is not None and not 0 <= options.confidence <= 1:
+        raise FacelineError(f"--confidence {options.confidence:g}: expected 0 to 1")
     predict(
         options.photos,
         lambda: load(options.detector, options.checkpoint, options.device, options.confidence),

@@ -72,6 +72,11 @@ def number(value: float, decimals: int = 9) -> str:
     return "0" if text in ("-0", "") else text
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 face`, `2 faces`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def filled_lines(text: str) -> list[tuple[int, str]]:
     """Number, from 1, and text of the lines that are not blank, without blanks at either end."""
     stripped = ((line, content.strip()) for line, content in enumerate(text.split("\n"), 1))
