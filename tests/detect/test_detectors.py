@@ -1,5 +1,6 @@
 """MTCNN behind the one interface, against facenet-pytorch as it comes."""
 
+import json
 import shutil
 
 import numpy as np
@@ -18,6 +19,7 @@ from faceline_detect.detectors.area_means import crop_means, spans, strip_means,
 from faceline_detect.detectors.batches import equal_size_batches
 from faceline_detect.detectors.folders import write_fused, write_mtcnn, write_trained
 from faceline_detect.fusion import combine
+from faceline_detect.retinaface import RetinaFace
 from faceline_detect.retinaface.checkpoint import from_state_dict, save
 from faceline_detect.retinaface.searching import Search
 
@@ -150,12 +152,13 @@ def trained(real_data, parameters_with, tmp_path_factory):
     """Folders as the stage leaves them: `retinaface` with published weights, `fused` of it and MTCNN."""
     folder = tmp_path_factory.mktemp("detect")
     settings = parameters_with(("detect",), {}).detect
-    test = settings.test.model_copy(update={"working_confidence": 0.8})
     fusion = settings.fusion.model_copy(update={"weights": {"mtcnn": 1.0, "retinaface": 0.9}})
+    test = settings.test.model_copy(update={"working_confidence": 0.8})
+    settings = settings.model_copy(update={"test": test, "fusion": fusion})
     save(folder / "file.pth", from_state_dict(real_data / "weights/retinaface_mobilenet0.25.pth"), Search(0.02))
-    write_trained(folder / "retinaface", "retinaface", folder / "file.pth", test)
+    write_trained(folder / "retinaface", "retinaface", folder / "file.pth", settings)
     write_mtcnn(folder / "mtcnn")
-    write_fused(folder / "fused", {name: folder / name for name in fusion.weights}, fusion, test)
+    write_fused(folder / "fused", {name: folder / name for name in fusion.weights}, settings)
     return folder, fusion
 
 
@@ -192,6 +195,40 @@ def test_a_fused_detector_finds_what_its_members_find_taken_together(trained, ph
         assert all(face.landmarks is not None for face in found)
         apart += [np.abs(face.box - same.box).max() for face, same in zip(found[:1], one[:1], strict=True)]
     assert max(apart) > 1, "a fused box lies between those of the members"
+
+
+@pytest.mark.real
+def test_members_report_from_the_threshold_of_the_fusion_whatever_the_fused_score_must_be(trained, photos, mtcnn):
+    """At the folder's 0.999 few faces of RetinaFace would be left to take part in a mean box."""
+    folder, fusion = trained
+    strict = shutil.copytree(folder / "fused", folder / "strict")
+    description = json.loads((strict / "detector.json").read_text())
+    description["search"]["confidence"] = 0.999
+    (strict / "detector.json").write_text(json.dumps(description))
+    fused = load("fused", strict)
+    assert {name: member.confidence for name, member in fused.members.items()} == dict.fromkeys(fusion.weights, 0.02)
+    retinaface = load("retinaface", strict / "retinaface", confidence=0.02).detect(photos)
+    shared = 0
+    for found, one, other in zip(fused.detect(photos), mtcnn.detect(photos), retinaface, strict=True):
+        expected = [f for f in combine({"mtcnn": one, "retinaface": other}, fusion) if f.score >= 0.999]
+        np.testing.assert_allclose([f.box for f in found], np.reshape([f.box for f in expected], (-1, 4)), atol=0.01)
+        alone = np.array([face.box for face in one])
+        shared += sum(np.abs(alone - face.box).max(axis=1).min() > 0.5 for face in found)
+    assert shared > 10, "most boxes are means of both"
+
+
+def test_members_of_a_fusion_are_loaded_at_its_threshold(tmp_path, parameters_with):
+    settings = parameters_with(("detect",), {"detect.fusion.confidence_threshold": 0.07}).detect
+    fusion = settings.fusion.model_copy(update={"weights": {"mtcnn": 1.0, "retinaface": 1.0}})
+    settings = settings.model_copy(update={"fusion": fusion})
+    save(tmp_path / "model.pth", RetinaFace("mobilenet0.25"), Search())
+    write_trained(tmp_path / "retinaface", "retinaface", tmp_path / "model.pth", settings)
+    write_mtcnn(tmp_path / "mtcnn")
+    write_fused(tmp_path / "fused", {name: tmp_path / name for name in fusion.weights}, settings)
+    for wanted in (None, 0.3):
+        fused = load("fused", tmp_path / "fused", confidence=wanted)
+        assert fused.confidence == (wanted or 0.5)
+        assert [member.confidence for member in fused.members.values()] == [0.07, 0.07]
 
 
 def test_unknown_detectors_and_needless_checkpoints_are_refused(tmp_path):

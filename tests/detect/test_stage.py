@@ -19,6 +19,7 @@ from faceline_core.parameters.reading import StageParameters, check_values
 from faceline_core.tensors.tensor_file import read_tensor_file
 from faceline_detect.detecting import detect
 from faceline_detect.detectors import load
+from faceline_detect.retinaface import searching
 from faceline_detect.training import retinaface as training
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,8 @@ def parameters(drawn_scenes):
     def given(train=("retinaface",), recipe="params.yaml", trainer=None, **changes) -> StageParameters:
         values = yaml.safe_load((ROOT / recipe).read_text())
         section = values["detect"]
-        section |= {"data": str(drawn_scenes), "scenes": ".", "test_scenes": None, "train": list(train)}
+        section |= {"data": str(drawn_scenes), "scenes": ".", "test_scenes": None}
+        section["train"] = section["train"] if train is None else list(train)
         section["val_ratio"] = 0.2
         section["test"] |= {"official_lists": None, "short_side": None, "long_side": None}
         section["retinaface"] |= {"side": 64, "epochs": 2, "batch_size": 3, "weights": "none"}
@@ -169,14 +171,62 @@ def test_what_does_not_do_is_one_line(parameters, tmp_path, changes, expected):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("recipe", ["wider_retinaface", "wider_yolo"])
-def test_a_recipe_trains(parameters, recipe, tmp_path, capsys):
-    given = parameters(["retinaface"], f"recipes/{recipe}.yaml", {"fast_dev_run": True}, retinaface={"batch_size": 2})
-    detect(given, tmp_path)
+def test_the_recipe_of_retinaface_trains(parameters, tmp_path, capsys):
+    trainer, recipe = {"fast_dev_run": True}, "recipes/wider_retinaface.yaml"
+    detect(parameters(None, recipe, trainer, retinaface={"batch_size": 2}), tmp_path)
     output = capsys.readouterr().out
-    assert f"RetinaFace {given.detect.retinaface.backbone}" in output
+    assert "RetinaFace resnet50" in output
     assert "fast_dev_run: a batch of training and one of validation went through" in output
     assert not (tmp_path / "detect").exists()
+
+
+@pytest.mark.skipif("yolo" not in WITH_YOLO, reason="ultralytics is not installed")
+def test_the_recipe_of_yolo_trains_and_measures_at_the_side_of_training(parameters, tmp_path, drawn_scenes, capsys):
+    folder = detect(parameters(None, "recipes/wider_yolo.yaml", test={"flip": True}), tmp_path)
+    assert list(figures_of(folder)) == ["mtcnn", "yolo"]
+    assert json.loads((folder / "yolo/detector.json").read_text())["search"] == {"confidence": 0.5, "nms": 0.4}
+    detector = load("yolo", folder / "yolo", confidence=0.0)
+    assert (detector.landmarks, detector._search.side) == (True, 64)
+    assert detector.detect([read_photo(next((drawn_scenes / "images").iterdir()))])[0]
+    assert "others search" not in capsys.readouterr().out, "RetinaFace is not there"
+
+
+@pytest.fixture
+def searched(monkeypatch):
+    """The shorter sides at which RetinaFace has looked at pictures."""
+    sides = set()
+    resized = searching.resized
+    monkeypatch.setattr(searching, "resized", lambda image, size: sides.add(min(size)) or resized(image, size))
+    return sides
+
+
+def test_others_search_as_detect_search_says_and_figures_are_of_detect_test(
+    parameters, tmp_path, drawn_scenes, searched, monkeypatch, capsys
+):
+    changes = {"test": {"short_side": 128, "scales": [0.5, 1.0]}, "retinaface": {"epochs": 1}}
+    weights = {"fusion": {"weights": {"mtcnn": 1.0, "retinaface": 1.0}}}
+    folder = detect(parameters(search={"short_side": 96}, **changes, **weights), tmp_path / "artifacts")
+    assert searched == {64, 128}
+    assert (
+        "[detect] retinaface was measured at short_side 128, scales [0.5, 1.0] (detect.test); others search with it at "
+        "short_side 96, scales [1.0] (detect.search)\n"
+    ) in capsys.readouterr().out
+    figures = (folder / "metrics.json").read_bytes()
+    photo = read_photo(next((drawn_scenes / "images").iterdir()))
+    monkeypatch.chdir(tmp_path)
+    for name in ("retinaface", "fused"):
+        searched.clear()
+        load(name).detect([photo])
+        assert searched == {96}
+    searched.clear()
+    load("retinaface", folder / "retinaface/model.pth").detect([photo])
+    assert searched == {min(photo.shape[:2])}, "a file by itself says how it was measured, which is not for others"
+    search = {"short_side": 128, "scales": [0.5, 1.0]}
+    detect(parameters(search=search, **changes, **weights), tmp_path / "artifacts")
+    output = capsys.readouterr().out
+    assert "RetinaFace was trained before" in output
+    assert "others search" not in output
+    assert (folder / "metrics.json").read_bytes() == figures
 
 
 def test_two_processes_train_together(parameters, tmp_path):

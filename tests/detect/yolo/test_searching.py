@@ -40,9 +40,16 @@ def network(ultralytics_there, photos, tmp_path_factory):  # noqa: ARG001
     return path
 
 
-def of_the_best(network, photo, side=None, count=200):
+def search_at(network, side, confidence=0.25, nms=NMS):
+    """As with a network that was trained at another side."""
+    search = YoloSearch(network, confidence, nms)
+    search.side = side
+    return search
+
+
+def of_the_best(network, photo, side=SIDE, count=200):
     """A score that so many boxes of a picture reach."""
-    return YoloSearch(network, 0.0, 1.0, short_side=side).detect([photo])[0][count].score
+    return search_at(network, side, 0.0, 1.0).detect([photo])[0][count].score
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +83,7 @@ def test_as_ultralytics_finds_them(network, photos, width):
     """At the picture's size, and at half of it, where both average four pixels."""
     for photo in photos[:2]:
         confidence = of_the_best(network, photo, width)
-        boxes, landmarks = of(YoloSearch(network, confidence, NMS, short_side=width).detect([photo])[0])
+        boxes, landmarks = of(search_at(network, width, confidence).detect([photo])[0])
         expected_boxes, expected_landmarks = predicted(network, photo, confidence, width)
         assert len(boxes) == len(expected_boxes) > 20
         np.testing.assert_allclose(boxes[:, 4], expected_boxes[:, 4], atol=1e-4)
@@ -113,7 +120,7 @@ def test_beyond_a_picture_lies_the_grey_that_ultralytics_pads_with(network, phot
     framed = np.full((320, 320, 3), 114, np.uint8)
     framed[:296, :300] = photo
     confidence = of_the_best(network, framed)
-    (faces,) = YoloSearch(network, confidence, NMS, long_side=300).detect([photo])
+    (faces,) = search_at(network, 300, confidence).detect([photo])
     (expected,) = YoloSearch(network, confidence, NMS).detect([framed])
     np.testing.assert_allclose(of(faces)[0], of(expected)[0], atol=1e-3)
 
@@ -128,16 +135,10 @@ def test_faces_are_given_in_the_pixels_of_the_picture(network, photos, confidenc
         np.testing.assert_allclose(larger.landmarks, 2 * face.landmarks, atol=0.05)
 
 
-def test_the_longer_side_and_the_area_are_limited(network, monkeypatch):
-    search = YoloSearch(network, short_side=400, long_side=500)
-    assert search._size(200, 220) == (400, 440)
-    assert search._size(200, 1000) == (100, 500)
+def test_it_searches_at_the_side_that_it_was_trained_with(network, monkeypatch):
+    search = YoloSearch(network)
+    assert search._size(640, 480) == (SIDE, 240)
+    assert search._size(100, 200) == (160, SIDE)
+    assert search._size(2000, 1) == (SIDE, 1)
     monkeypatch.setattr(sizes, "LARGEST_PHOTO", 10_000)
     assert search._size(200, 200) == (100, 100)
-    assert YoloSearch(network, short_side=300)._size(300, 300) == (100, 100)
-
-
-def test_without_sides_it_searches_at_the_size_that_it_was_trained_with(network):
-    assert YoloSearch(network)._size(640, 480) == (SIDE, 240)
-    assert YoloSearch(network)._size(100, 200) == (160, SIDE)
-    assert YoloSearch(network, long_side=640)._size(100, 200) == (320, 640)

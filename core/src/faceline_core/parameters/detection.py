@@ -140,25 +140,17 @@ class Fusion(Section):
         return weights
 
 
-class DetectTest(Section):
-    """How detectors search, and how they are measured."""
+class DetectSearch(Section):
+    """How pictures are searched with a RetinaFace. With a YOLO they are searched at the side that it is trained for."""
 
-    confidence: Fraction
-    """Faces under this score are not reported; average precision wants it low."""
-    working_confidence: Fraction
-    """The score that precision, recall, F1 and pictures are given for, and with which others search."""
-    nms: Fraction
-    """Of two boxes that overlap by more, the one of the lower score goes."""
     short_side: Annotated[int, Field(ge=32)] | None
     """Pictures are brought to this shorter side, px; null leaves them as they are."""
     long_side: Annotated[int, Field(ge=32)] | None
     """The longer side that `short_side` may not make longer, px."""
     scales: Annotated[list[Positive], Field(min_length=1)]
-    """RetinaFace: pictures are searched at each of these sizes, and the faces merged."""
+    """Pictures are searched at each of these sizes, and the faces merged."""
     flip: bool
-    """RetinaFace: the mirrored picture is searched as well."""
-    official_lists: str | None
-    """A folder with WIDER FACE's wider_{easy,medium,hard}_val.mat; null tells easy from hard by the height of faces."""
+    """The mirrored picture is searched as well."""
 
     @field_validator("scales")
     @classmethod
@@ -166,6 +158,19 @@ class DetectTest(Section):
         if any(later <= earlier for earlier, later in pairwise(scales)):
             raise ValueError("each must be larger than the one before it")
         return scales
+
+
+class DetectTest(DetectSearch):
+    """How detectors are measured; its search is also the one that RetinaFace's best epoch is chosen with."""
+
+    confidence: Fraction
+    """Faces under this score are not reported; average precision wants it low."""
+    working_confidence: Fraction
+    """The score that precision, recall, F1 and pictures are given for, and with which others search."""
+    nms: Fraction
+    """Of two boxes that overlap by more, the one of the lower score goes; also where others search."""
+    official_lists: str | None
+    """A folder with WIDER FACE's wider_{easy,medium,hard}_val.mat; null tells easy from hard by the height of faces."""
 
 
 class Detect(Section):
@@ -188,6 +193,8 @@ class Detect(Section):
     retinaface: RetinaFaceSettings
     yolo: YoloSettings
     fusion: Fusion
+    search: DetectSearch
+    """How others search: preprocess, predict."""
     test: DetectTest
 
     @model_validator(mode="after")

@@ -32,8 +32,7 @@ class Detector(Protocol):
             images: (H, W, 3) uint8 RGB, upright, each of its own size.
 
         Returns:
-            For each photo its faces with landmarks, in px of that photo, highest score first; none for a photo with a
-            side under 20 px.
+            For each photo its faces with landmarks, in px of that photo, highest score first.
         """
         ...
 

@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from faceline_core.errors import FacelineError
-from faceline_core.parameters.detection import DetectTest, Fusion
+from faceline_core.parameters.detection import Detect, DetectSearch, Fusion
 from faceline_core.stage.files import write_json
 
 DESCRIPTION = "detector.json"
 MODELS = {"retinaface": "model.pth", "yolo": "model.pt"}
 """What a trained network's file is called."""
-_SEARCH = ("confidence", "nms", "short_side", "long_side", "scales", "flip")
+_SEARCH = {
+    "retinaface": ("confidence", "nms", *DetectSearch.model_fields),
+    "yolo": ("confidence", "nms"),
+    "fused": ("confidence",),
+}
+"""What a description says of how pictures are searched."""
 
 
 def write_mtcnn(folder: Path) -> None:
@@ -22,35 +27,32 @@ def write_mtcnn(folder: Path) -> None:
     write_json(folder / DESCRIPTION, {"detector": "mtcnn", "weights": f"facenet-pytorch {version('facenet-pytorch')}"})
 
 
-def write_trained(folder: Path, name: str, model: Path, test: DetectTest) -> None:
+def write_trained(folder: Path, name: str, model: Path, settings: Detect) -> None:
     """Puts a trained network into a folder, and how pictures are to be searched with it.
 
     Args:
         folder: to write to.
         name: retinaface or yolo.
         model: its file, which is copied.
-        test: `detect.test`; faces from `working_confidence` up are what others are given.
+        settings: `detect`; others are given faces from `test.working_confidence` up, with RetinaFace as `search` says.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(model, folder / MODELS[name])
-    write_json(folder / DESCRIPTION, {"detector": name, "model": MODELS[name], "search": _search(test)})
+    write_json(folder / DESCRIPTION, {"detector": name, "model": MODELS[name], "search": _search(name, settings)})
 
 
-def write_fused(folder: Path, members: Mapping[str, Path], fusion: Fusion, test: DetectTest) -> None:
+def write_fused(folder: Path, members: Mapping[str, Path], settings: Detect) -> None:
     """Puts copies of several detectors' folders into one, and how what they find becomes one list.
 
     Args:
         folder: to write to.
         members: the folder of each that `fusion.weights` names.
-        fusion: `detect.fusion`.
-        test: `detect.test`.
+        settings: `detect`.
     """
     for name, place in members.items():
         shutil.copytree(place, folder / name)
-    write_json(
-        folder / DESCRIPTION,
-        {"detector": "fused", "fusion": fusion.model_dump(mode="json"), "search": _search(test)},
-    )
+    fusion = settings.fusion.model_dump(mode="json")
+    write_json(folder / DESCRIPTION, {"detector": "fused", "fusion": fusion, "search": _search("fused", settings)})
 
 
 def write_not_trained(folder: Path, name: str) -> None:
@@ -87,11 +89,14 @@ def read_description(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _is_whole(content: dict[str, Any], name: str) -> bool:
-    sections = {"retinaface": {"search": _SEARCH}, "yolo": {"search": _SEARCH}}
-    sections["fused"] = {"search": _SEARCH, "fusion": tuple(Fusion.model_fields)}
-    found = {section: content.get(section) for section in sections.get(name, {})}
-    return all(isinstance(each, dict) and set(sections[name][section]) == set(each) for section, each in found.items())
+    expected = {"search": _SEARCH[name]} if name in _SEARCH else {}
+    if name == "fused":
+        expected["fusion"] = tuple(Fusion.model_fields)
+    found = {section: content.get(section) for section in expected}
+    return all(isinstance(each, dict) and set(expected[section]) == set(each) for section, each in found.items())
 
 
-def _search(test: DetectTest) -> dict[str, Any]:
-    return {name: getattr(test, name) for name in _SEARCH} | {"confidence": test.working_confidence}
+def _search(name: str, settings: Detect) -> dict[str, Any]:
+    test = settings.test
+    values = settings.search.model_dump(mode="json") | {"confidence": test.working_confidence, "nms": test.nms}
+    return {key: values[key] for key in _SEARCH[name]}

@@ -34,7 +34,7 @@ class Mtcnn:
         """Faces of each photo, highest score first.
 
         Args:
-            images: (H, W, 3) uint8 RGB, each of its own size.
+            images: (H, W, 3) uint8 RGB, each of its own size; one with a side under 20 px has no faces.
         """
         found: list[list[Face]] = [[] for _ in images]
         for positions in equal_size_batches(images, BATCH_PIXELS, BATCH_PHOTOS):

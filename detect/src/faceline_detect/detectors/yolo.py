@@ -26,11 +26,9 @@ class YoloDetector:
             search = read_description(place, "yolo")["search"]
             place = place / MODELS["yolo"]
         else:
-            search = {"confidence": _CONFIDENCE, "nms": _NMS, "short_side": None, "long_side": None}
+            search = {"confidence": _CONFIDENCE, "nms": _NMS}
         self.confidence = search["confidence"] if confidence is None else confidence
-        self._search = YoloSearch(
-            place, self.confidence, search["nms"], search["short_side"], search["long_side"], device
-        )
+        self._search = YoloSearch(place, self.confidence, search["nms"], device)
         self.landmarks = self._search.landmarks
 
     def detect(self, images: list[NDArray[np.uint8]]) -> list[list[Face]]:

@@ -25,7 +25,7 @@ _MIRRORED = [1, 0, 2, 4, 3]
 
 @dataclass(frozen=True)
 class Search:
-    """How a picture is searched; `detect.test` of params.yaml has the same names."""
+    """How a picture is searched; `detect.search` and `detect.test` of params.yaml have the same names."""
 
     confidence: float = 0.02
     nms: float = 0.4

@@ -20,6 +20,9 @@ _GREY = 114  # what YOLO was trained to see beyond a picture
 class YoloSearch:
     """Finds faces in pictures of any sizes.
 
+    Their longer side is brought to that of the pictures that it was trained with: a YOLO finds faces of the sizes that
+    it has seen.
+
     Attributes:
         landmarks: whether it gives the five landmarks of faces.
         side: of the pictures that it was trained with, px.
@@ -28,9 +31,6 @@ class YoloSearch:
         path: a YOLO's .pt file, by us or by others; of several classes the one called face is looked for.
         confidence: faces under this score are not reported.
         nms: of two boxes that overlap by more, the one of the lower score goes.
-        short_side: pictures are brought to this shorter side, px.
-        long_side: the longer side that `short_side` may not make longer, px. With neither, the longer side is that of
-            the pictures that it was trained with: a YOLO finds faces of the sizes that it has seen.
         device: cpu, cuda, cuda:1, ...
 
     Raises:
@@ -42,12 +42,9 @@ class YoloSearch:
         path: Path,
         confidence: float = 0.25,
         nms: float = 0.4,
-        short_side: int | None = None,
-        long_side: int | None = None,
         device: str = "cpu",
     ):
         self.confidence, self.nms = confidence, nms
-        self.short_side, self.long_side = short_side, long_side
         self.device = torch.device(device)
         network = read_yolo(path)
         self._face = face_class(network, path)
@@ -80,13 +77,7 @@ class YoloSearch:
 
     def _size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width to search a picture at."""
-        short, long = self.short_side, self.long_side
-        if short is None and long is None:
-            long = self.side
-        scale = float("inf") if short is None else short / min(height, width)
-        if long is not None:
-            scale = min(scale, long / max(height, width))
-        return searched_size(height, width, scale)
+        return searched_size(height, width, self.side / max(height, width))
 
     @torch.inference_mode()
     def _search(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
