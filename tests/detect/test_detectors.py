@@ -20,7 +20,7 @@ from faceline_detect.detectors.batches import equal_size_batches
 from faceline_detect.detectors.folders import write_fused, write_mtcnn, write_trained
 from faceline_detect.fusion import combine
 from faceline_detect.retinaface import RetinaFace
-from faceline_detect.retinaface.checkpoint import from_state_dict, save
+from faceline_detect.retinaface.checkpoint import load_retinaface, save
 from faceline_detect.retinaface.searching import Search
 
 
@@ -155,7 +155,7 @@ def trained(real_data, parameters_with, tmp_path_factory):
     fusion = settings.fusion.model_copy(update={"weights": {"mtcnn": 1.0, "retinaface": 0.9}})
     test = settings.test.model_copy(update={"working_confidence": 0.8})
     settings = settings.model_copy(update={"test": test, "fusion": fusion})
-    save(folder / "file.pth", from_state_dict(real_data / "weights/retinaface_mobilenet0.25.pth"), Search(0.02))
+    save(folder / "file.pth", load_retinaface(real_data / "weights/retinaface_mobilenet0.25.pth")[0], Search(0.02))
     write_trained(folder / "retinaface", "retinaface", folder / "file.pth", settings)
     write_mtcnn(folder / "mtcnn")
     write_fused(folder / "fused", {name: folder / name for name in fusion.weights}, settings)

@@ -22,11 +22,11 @@ def settings_with(parameters_with):
 @pytest.fixture
 def retinaface(project, monkeypatch, real_data, settings_with):
     """A RetinaFace with published weights in the project's artifacts."""
-    from faceline_detect.retinaface.checkpoint import from_state_dict, save
+    from faceline_detect.retinaface.checkpoint import load_retinaface, save
     from faceline_detect.retinaface.searching import Search
 
     monkeypatch.chdir(project.folder)
-    network = from_state_dict(real_data / "weights/retinaface_mobilenet0.25.pth")
+    network = load_retinaface(real_data / "weights/retinaface_mobilenet0.25.pth")[0]
     save(project.folder / "trained.pth", network, Search())
     folder = project.folder / "artifacts/detect/retinaface"
     write_trained(folder, "retinaface", project.folder / "trained.pth", settings_with())
