@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceline_core.faces import PhotoError, read_mask, read_photo
+from faceline_core.faces import PhotoError, check_photo, read_mask, read_photo
 
 WIDE, HIGH = 48, 32
 
@@ -201,6 +201,32 @@ def test_damaged_bytes_give_a_photo_or_its_error_and_nothing_else(tmp_path, pict
             path.write_bytes(data)
             with contextlib.suppress(PhotoError):
                 assert read_photo(path, max_pixels=1_000_000).ndim == 3
+
+
+def fault(use, path):
+    try:
+        use(path, max_pixels=1_000_000)
+    except PhotoError as error:
+        return error.reason.split(":")[0]
+    return None
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
+def test_a_photo_that_passes_the_check_can_be_read(tmp_path, kind):
+    """And the other way round, whether bytes are changed or the end is missing."""
+    rng = np.random.default_rng(6)
+    path, buffer, faults = tmp_path / "a.bin", io.BytesIO(), []
+    Image.fromarray(rng.integers(0, 256, (90, 70, 3), np.uint8)).save(buffer, kind)
+    for turn in range(60):
+        data = bytearray(buffer.getvalue())
+        if turn % 2:
+            data = data[: rng.integers(1, len(data))]
+        for position in rng.integers(0, len(data), 20 * (turn % 3)):
+            data[position] = rng.integers(0, 256)
+        path.write_bytes(data)
+        faults.append((fault(read_photo, path), fault(check_photo, path)))
+    assert all(first == second for first, second in faults)
+    assert 5 < sum(first is None for first, _ in faults) < 55
 
 
 def test_masks(tmp_path):

@@ -39,10 +39,13 @@ def label(data: Path, part: str, pictures: list[str]) -> None:
 def scenes_of(data: Path, parameters_with: Callable[..., object]) -> Callable[..., Scenes]:
     """A function that opens the label files: `val=None` holds scenes back."""
 
-    def opened(train: str = "train", val: str | None = "val", test: str | None = "test") -> Scenes:
+    def opened(
+        train: str = "train", val: str | None = "val", test: str | None = "test", skip_bad: bool = False
+    ) -> Scenes:
         given = {"scenes": train, "val_scenes": val, "test_scenes": test}
         files = {f"detect.{key}": name and f"{name}.txt" for key, name in given.items()}
         changes = {"detect.data": str(data), "detect.val_ratio": 0.3, "detect.test_ratio": 0.3} | files
+        changes |= {"detect.skip_bad": skip_bad}
         settings: Detect = parameters_with(("detect",), changes).detect
         return open_scenes(settings, seed=1)
 
@@ -115,3 +118,17 @@ def test_identities_are_those_of_the_bytes(tmp_path: Path, monkeypatch: pytest.M
             assert (identities[one] == identities[other]) == (one.read_bytes() == other.read_bytes())
     sizes = [path.stat().st_size for path in paths]
     assert sorted(read) == sorted(path for path in paths if sizes.count(path.stat().st_size) > 1)
+
+
+def test_a_picture_that_ends_early_is_told_before_anything_is_trained(
+    data: Path, scenes_of: Callable[..., Scenes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = data / "images/i.bmp"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(FacelineError) as error:
+        scenes_of()
+    assert str(error.value).startswith(f"{path}: does not decode: ")
+    assert str(error.value).endswith(". Mend it, or set detect.skip_bad: true")
+    assert "".join(one.stem for one in scenes_of(skip_bad=True).test.paths) == "hj"
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "left out" in line]
+    assert line.startswith(f"[detect] left out: {path}: does not decode: ")

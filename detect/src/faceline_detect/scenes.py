@@ -1,14 +1,15 @@
 """The labelled scenes of a run: to train with, to choose the best epoch with, to measure on."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from pathlib import Path
 from typing import NamedTuple
 
 from faceline_core.errors import FacelineError
+from faceline_core.faces import PhotoError, check_photo
 from faceline_core.parameters.detection import Detect
-from faceline_core.stage.progress import say
+from faceline_core.stage.progress import progress, say
 from faceline_detect.annotations import Annotation, Annotations, read_annotations
 from faceline_detect.splitting import file_identities, split
 
@@ -86,11 +87,28 @@ def _read(name: str, settings: Detect) -> Annotations:
             f"detect: {place} is not there. Draw scenes (dvc repro sample), or set detect.data and detect.scenes"
         )
     labels = read_annotations(place, skip_bad=settings.skip_bad)
-    for line in labels.left_out[:_SHOWN]:
+    whole, broken = _decodable(labels, settings.skip_bad)
+    left_out = (*labels.left_out, *broken)
+    for line in left_out[:_SHOWN]:
         say(STAGE, f"left out: {line}")
-    if len(labels.left_out) > _SHOWN:
-        say(STAGE, f"left out: {len(labels.left_out) - _SHOWN} more")
-    return labels
+    if len(left_out) > _SHOWN:
+        say(STAGE, f"left out: {len(left_out) - _SHOWN} more")
+    return replace(labels, pictures=whole, left_out=left_out)
+
+
+def _decodable(labels: Annotations, skip_bad: bool) -> tuple[list[Annotation], list[str]]:
+    """The pictures that are whole, and a line for each other: not after hours of training that one turns out broken."""
+    whole, broken = [], []
+    for picture in progress(labels.pictures, len(labels.pictures), STAGE, "pictures looked through"):
+        try:
+            check_photo(labels.folder / picture.path)
+        except PhotoError as error:
+            if not skip_bad:
+                raise FacelineError(f"{error}. Mend it, or set detect.skip_bad: true") from None
+            broken.append(f"{error}: the picture is left out")
+        else:
+            whole.append(picture)
+    return whole, broken
 
 
 def _check_apart(scenes: Scenes, settings: Detect) -> None:

@@ -5,7 +5,7 @@ from faceline_core.faces.choosing import pick
 from faceline_core.faces.face import Face
 from faceline_core.faces.fingerprint import Fingerprint, difference_hash, fingerprint, thumbnail_vectors
 from faceline_core.faces.measures import asymmetry, exposure, sharpness
-from faceline_core.faces.photo import SUFFIXES, PhotoError, read_mask, read_photo
+from faceline_core.faces.photo import SUFFIXES, PhotoError, check_photo, read_mask, read_photo
 
 __all__ = [
     "SUFFIXES",
@@ -16,6 +16,7 @@ __all__ = [
     "PhotoError",
     "align",
     "asymmetry",
+    "check_photo",
     "difference_hash",
     "exposure",
     "fingerprint",

@@ -3,8 +3,9 @@
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 MAX_PIXELS = 120_000_000
 """Photos with more pixels are refused before they are decoded: a few kB can hold gigabytes of one colour."""
+
+Used = TypeVar("Used")
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _FAULTS = (  # what Pillow's decoders raise on bytes that are not what the header promises
@@ -58,6 +61,18 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
         PhotoError: where the file is empty, truncated, broken, of another format, or larger than `max_pixels`.
         OSError: where the file cannot be opened at all (missing, no permission).
     """
+    return _used(path, max_pixels, _upright)
+
+
+def check_photo(path: Path, max_pixels: int = MAX_PIXELS) -> None:
+    """Raises what `read_photo` would: reads the whole file, but of a JPEG makes an eighth of the picture only.
+
+    It takes half of the time, or less of large photos.
+    """
+    _used(path, max_pixels, _skimmed)
+
+
+def _used(path: Path, max_pixels: int, use: Callable[[Image.Image], Used]) -> Used:
     with path.open("rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels says it
         warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # odd tags that do not matter here
@@ -65,15 +80,23 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
             with open_photo(file) as image:
                 if image.width * image.height > max_pixels:
                     raise PhotoError(path, f"{image.width} x {image.height} px are {too_many(max_pixels)}")
-                image.load()
-                upright: NDArray[np.uint8] = np.array(_rgb(ImageOps.exif_transpose(image)))
-                return upright
+                return use(image)
         except PhotoError:
             raise
         except Image.DecompressionBombError as error:
             raise PhotoError(path, f"its pixels are {too_many(max_pixels)}") from error
         except _FAULTS as error:
             raise PhotoError(path, f"does not decode: {_reason(path, error)}") from error
+
+
+def _upright(image: Image.Image) -> NDArray[np.uint8]:
+    image.load()
+    return np.array(_rgb(ImageOps.exif_transpose(image)))
+
+
+def _skimmed(image: Image.Image) -> None:
+    image.draft("RGB", (1, 1))
+    image.load()
 
 
 def open_photo(file: BinaryIO) -> Image.Image:
