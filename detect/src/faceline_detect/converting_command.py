@@ -16,7 +16,7 @@ def add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "target",
         type=Path,
         metavar="TARGET",
-        help="a folder to write, or (not for yolo) a .txt or .json; an earlier one of the same format is replaced",
+        help="a folder to write, a .txt (wider, retinaface) or .json (coco); one of the same format is replaced",
     )
     parser.add_argument("--to", choices=FORMATS, required=True, help="the format to write")
     parser.add_argument("--from", choices=FORMATS, dest="source_kind", help="that of SOURCE (default: by its content)")

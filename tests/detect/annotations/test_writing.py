@@ -47,15 +47,40 @@ def test_files(label_set, tmp_path):
     ):
         write_annotations(label_set, file, "retinaface")
     with pytest.raises(FacelineError, match=r"labels.txt is named as a file, and a folder is to be written"):
-        write_annotations(label_set, file, "yolo")
-    with pytest.raises(FacelineError, match=r"labels.txt is named as a file, and a folder is to be written"):
         write_annotations(label_set, file, "wider", link="hard")
+    with pytest.raises(FacelineError, match=r"data.yaml is named as a file, and a folder is to be written"):
+        write_annotations(label_set, tmp_path / "data.yaml", "yolo")
     with pytest.raises(FacelineError, match=r"labels.txt is the file that is read. Name another one to write"):
         write_annotations(read_annotations(file, images=label_set.folder), file, "wider")
     assert read_annotations(file, images=label_set.folder).pictures[0].path == "9--Press/one.jpg"
     (tmp_path / "file").write_text("")
     with pytest.raises(FacelineError, match="file is a file, and a folder is to be written"):
         write_annotations(label_set, tmp_path / "file", "wider")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("a.json", "wider", "as labels of coco are, and wider is to be written. Name a folder or a .txt"),
+        ("a.JSON", "retinaface", "as labels of coco are, and retinaface is to be written. Name a folder or a .txt"),
+        ("a.txt", "coco", "as labels of wider or retinaface are, and coco is to be written. Name a folder or a .json"),
+        ("a.txt", "yolo", "as labels of wider or retinaface are, and yolo is to be written. Name a folder"),
+        ("a.json", "yolo", "as labels of coco are, and yolo is to be written. Name a folder"),
+        ("data.yaml", "coco", "as labels of yolo are, and coco is to be written. Name a folder or a .json"),
+        ("a.yml", "wider", "as labels of yolo are, and wider is to be written. Name a folder or a .txt"),
+    ],
+)
+def test_a_name_of_another_format_is_refused(label_set, tmp_path, name, kind, said):
+    with pytest.raises(FacelineError) as error:
+        write_annotations(label_set, tmp_path / name, kind)
+    assert str(error.value) == f"{tmp_path / name} is named {said}"
+    assert not (tmp_path / name).exists()
+
+
+def test_a_name_in_capitals_is_a_file_too(label_set, tmp_path, same):
+    for name, kind in (("a.JSON", "coco"), ("a.TXT", "wider")):
+        assert write_annotations(label_set, tmp_path / name, kind) == tmp_path / name
+        same(label_set, read_annotations(tmp_path / name, images=label_set.folder))
 
 
 def test_pictures_are_never_lost(label_set, tmp_path, draw):

@@ -29,6 +29,9 @@ Link = Literal["hard", "symbolic"]
 FILES = {"wider": "wider.txt", "retinaface": "label.txt", "coco": "coco.json"}
 """What the label file in a folder is called."""
 
+_SUFFIXES = {".txt": ("wider", "retinaface"), ".json": ("coco",), ".yaml": ("yolo",), ".yml": ("yolo",)}
+"""By the ending of a target, the formats that have it."""
+
 _TEXTS: Mapping[str, Callable[[list[Annotation]], str]] = {
     "wider": wider_text,
     "retinaface": retinaface_text,
@@ -41,7 +44,8 @@ def write_annotations(annotations: Annotations, place: Path, kind: str, link: Li
 
     Args:
         annotations: what to write; pictures whose sizes are not known yet are asked for them.
-        place: a .txt or .json to write, or a folder; an earlier one of the same format is replaced as a whole.
+        place: a .txt (wider, retinaface) or .json (coco) to write, or a folder; an earlier one of the same
+            format is replaced as a whole.
         kind: wider, retinaface, coco or yolo, which is a folder always.
         link: also link the pictures into the folder's images/; they are never copied.
 
@@ -52,8 +56,9 @@ def write_annotations(annotations: Annotations, place: Path, kind: str, link: Li
         FacelineError: where `place` holds something else, or the labels cannot be written so that they come back.
     """
     check_kind(kind)
+    _check_suffix(place, kind)
     known = replace(annotations, pictures=[_sized(picture, annotations.folder) for picture in annotations.pictures])
-    if place.suffix in (".txt", ".json"):
+    if place.suffix.lower() in _SUFFIXES:
         if kind == "yolo" or link is not None:
             raise FacelineError(f"{place} is named as a file, and a folder is to be written. Name one")
         _write_file(known, place, kind)
@@ -67,6 +72,15 @@ def write_annotations(annotations: Annotations, place: Path, kind: str, link: Li
         if link is not None:
             _link_pictures(known, folder / IMAGES, place.resolve() / IMAGES, link)
     return place / FILES.get(kind, DATA)
+
+
+def _check_suffix(place: Path, kind: str) -> None:
+    suffix = place.suffix.lower()
+    if suffix in _SUFFIXES and kind not in _SUFFIXES[suffix]:
+        raise FacelineError(
+            f"{place} is named as labels of {' or '.join(_SUFFIXES[suffix])} are, and {kind} is to be written. "
+            f"Name a folder{'' if kind == 'yolo' else f' or a {Path(FILES[kind]).suffix}'}"
+        )
 
 
 def _sized(picture: Annotation, folder: Path) -> Annotation:
