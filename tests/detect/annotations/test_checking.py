@@ -57,7 +57,7 @@ def test_pictures_elsewhere(write_labels, tmp_path, draw):
     file = write_labels("wider.txt", "d.jpg\n0\ne.jpg\n0\n")
     with pytest.raises(
         FacelineError,
-        match=rf"wider.txt:1: d.jpg is not in {tmp_path}/images or {tmp_path}, nor any of the 1 others. Put",
+        match=rf"wider.txt:1: d.jpg is not in {tmp_path}/images or {tmp_path}, nor any other of the 2 pictures. Put",
     ):
         read_annotations(file)
     with pytest.raises(FacelineError, match="nowhere is no folder"):

@@ -34,7 +34,7 @@ def test_there_and_back(label_set, tmp_path, same, convert, capsys):
         "[detect] 4 images, 1 of them without a face",
         "[detect] 10 faces, 4 at most (9--Press/one.jpg); 5 of them ignored",
         "[detect] the others by height: 0 of < 10, 0 of 10-16, 0 of 16-32, 5 of 32-64, 0 of 64-128, 0 of >= 128 px; "
-        "3 without landmarks",
+        "3 without all five landmarks",
         "[detect] 0 labels or images were wrong",
         f"[detect] {tmp_path}/source.txt -> {tmp_path}/yolo/data.yaml",
     ]

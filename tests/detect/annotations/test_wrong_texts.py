@@ -8,6 +8,7 @@ from faceline_detect.annotations import read_annotations
 SKIP = "Mend it, or go on without it: --skip-bad (detect.skip_bad: true)"
 OUT = "the picture is left out"
 IGNORED = "the face is ignored"
+BOTH = "both are left out"
 GOOD = "b.jpg\n1\n10 10 20 20\n"
 NO = " -1 -1 -1"
 
@@ -25,16 +26,16 @@ WIDER = {  # text, the line and what is said of it, what becomes of it, which pi
         OUT,
         "b",
     ),
-    "count too large": ("a.jpg\n2\n10 10 20 20\n" + GOOD, "2: a.jpg should have 2 faces, and has 1 rows", OUT, "b"),
+    "count too large": ("a.jpg\n2\n10 10 20 20\n" + GOOD, "2: a.jpg should have 2 faces, and has 1 row", OUT, "b"),
     "count too large at the end": (
         GOOD + "a.jpg\n2\n10 10 20 20\n",
-        "5: a.jpg should have 2 faces, and has 1 rows",
+        "5: a.jpg should have 2 faces, and has 1 row",
         OUT,
         "b",
     ),
     "count too small": (
         "a.jpg\n1\n10 10 20 20\n9 9 9 9\n" + GOOD,
-        "2: a.jpg should have 1 faces, and has more rows",
+        "2: a.jpg should have 1 face, and has more rows",
         OUT,
         "b",
     ),
@@ -52,6 +53,7 @@ WIDER = {  # text, the line and what is said of it, what becomes of it, which pi
         OUT,
         "b",
     ),
+    "column": ("a.jpg\n1\n10\n" + GOOD, "3: has 1 column, expected 4 or 10", OUT, "b"),
     "columns": ("a.jpg\n1\n10 10 20 20 0\n" + GOOD, "3: has 5 columns, expected 4 or 10", OUT, "b"),
     "outside": (
         "a.jpg\n1\n190 10 30 20\n" + GOOD,
@@ -65,7 +67,7 @@ WIDER = {  # text, the line and what is said of it, what becomes of it, which pi
         IGNORED,
         "ab",
     ),
-    "two records": ("a.jpg\n0\n./a.jpg\n1\n10 10 20 20\n" + GOOD, "3: a.jpg has a record already, {}:1", OUT, "b"),
+    "two records": ("a.jpg\n0\n./a.jpg\n1\n10 10 20 20\n" + GOOD, "3: a.jpg has a record already, {}:1", BOTH, "b"),
     "small": (
         "small.jpg\n0\n" + GOOD,
         "1: {folder}/images/small.jpg is 30 x 10 px, and a side should have 20 or more",
@@ -104,7 +106,7 @@ RETINAFACE = {
         IGNORED,
         "ab",
     ),
-    "two records": ("# a.jpg\n# b.jpg\n# a.jpg\n1 1 9 9\n", "3: a.jpg has a record already, {}:1", OUT, "b"),
+    "two records": ("# a.jpg\n# b.jpg\n# a.jpg\n1 1 9 9\n", "3: a.jpg has a record already, {}:1", BOTH, "b"),
 }
 
 CASES = [("wider.txt", *case) for case in WIDER.values()] + [("label.txt", *case) for case in RETINAFACE.values()]

@@ -41,7 +41,7 @@ def with_good_paths(drafts: Sequence[Draft], faults: Faults) -> list[Draft]:
         elif records[draft.path] == 1:
             good.append(draft)
         elif draft.path in first:
-            faults.picture(draft.place, f"{draft.path} has a record already, {first[draft.path]}")
+            faults.record(draft.place, f"{draft.path} has a record already, {first[draft.path]}")
         else:
             first[draft.path] = draft.place
     return good

@@ -21,6 +21,10 @@ class Faults:
         """A picture that cannot be used, or of which it is not known where all its faces are."""
         self._take(place, what, "the picture is left out")
 
+    def record(self, place: str, what: str) -> None:
+        """A second record of a picture: each makes background of the other's faces."""
+        self._take(place, what, "both are left out")
+
     def face(self, place: str, what: str) -> None:
         """A face whose label is wrong, in a place that is known well enough to ignore it."""
         self._take(place, what, "the face is ignored")

@@ -55,7 +55,7 @@ class Annotations:
         pictures: one for each picture, in the order of the file; those without a face are among them.
         folder: the pictures lie below it.
         source: the label file, for messages.
-        left_out: one line for each label or picture that was wrong and left out (`skip_bad`).
+        left_out: one line for each label or picture that was wrong, and what became of it (`skip_bad`).
     """
 
     pictures: list[Annotation]

@@ -35,7 +35,7 @@ def folder_of(labels: Path, paths: Sequence[str], place: str) -> Path:
     for folder in places:
         if any((folder / path).is_file() for path in paths):
             return folder
-    more = f", nor any of the {len(paths) - 1} others" if len(paths) > 1 else ""
+    more = f", nor any other of the {len(paths)} pictures" if len(paths) > 1 else ""
     raise FacelineError(
         f"{place}: {paths[0]} is not in {' or '.join(map(str, places))}{more}. "
         "Put the pictures there, or name their folder: --images"

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from faceline_detect.annotations.kinds import Annotations
+from faceline_detect.annotations.text import counted
 
 HEIGHTS = (10, 16, 32, 64, 128)
 """Between the classes of height, px; a face of 10 px belongs to those from 10 to 16."""
@@ -41,10 +42,10 @@ class Summary:
         heights = ", ".join(f"{count} of {edge}" for edge, count in zip(edges, self.by_height, strict=True))
         most = f", {self.most_faces} at most ({self.most_in})" if self.faces else ""
         return [
-            f"{self.images} images, {self.empty_images} of them without a face",
-            f"{self.faces} faces{most}; {self.ignored} of them ignored",
-            f"the others by height: {heights} px; {self.without_landmarks} without landmarks",
-            f"{self.left_out} labels or images were wrong",
+            f"{counted(self.images, 'image')}, {self.empty_images} of them without a face",
+            f"{counted(self.faces, 'face')}{most}; {self.ignored} of them ignored",
+            f"the others by height: {heights} px; {self.without_landmarks} without all five landmarks",
+            f"{self.left_out} {'label or image was' if self.left_out == 1 else 'labels or images were'} wrong",
         ]
 
 

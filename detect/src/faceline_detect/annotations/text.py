@@ -42,7 +42,7 @@ def numbers(row: str, columns: Collection[int]) -> list[float]:
     """
     words = row.split()
     if len(words) not in columns:
-        raise RowError(f"has {len(words)} columns, expected {' or '.join(map(str, sorted(columns)))}")
+        raise RowError(f"has {counted(len(words), 'column')}, expected {' or '.join(map(str, sorted(columns)))}")
     try:
         values = list(map(float, words))
     except ValueError:

@@ -11,7 +11,7 @@ from faceline_core.faces import SUFFIXES
 from faceline_detect.annotations.drafts import Columns, Draft, Listed, cut, unsaid
 from faceline_detect.annotations.faults import Faults
 from faceline_detect.annotations.kinds import ATTRIBUTES, Annotation
-from faceline_detect.annotations.text import RowError, filled_lines, is_row, numbers
+from faceline_detect.annotations.text import RowError, counted, filled_lines, is_row, numbers
 
 _COLUMNS = (4, 4 + len(ATTRIBUTES))
 _ENDINGS = tuple(sorted(SUFFIXES))
@@ -62,19 +62,19 @@ def _record(lines: Lines, at: int, name: str) -> tuple[Listed, list[float], int]
         raise _RecordError(line, "is a row of numbers, and no picture's path")
     if at + 1 == len(lines):
         raise _RecordError(line, f"the file ends before the number of faces of {path}")
-    counted, word = lines[at + 1]
+    below, word = lines[at + 1]
     if not word.isdecimal():
-        raise _RecordError(counted, f"the number of faces of {path} was expected, found {word[:40]!r}")
+        raise _RecordError(below, f"the number of faces of {path} was expected, found {word[:40]!r}")
     count, first = int(word), at + 2
     after = first + count
     rows = lines[first:after]
     found = next((i for i, (_, row) in enumerate(rows) if is_path(row)), len(rows))
     if found < count:
-        raise _RecordError(counted, f"{path} should have {count} faces, and has {found} rows")
+        raise _RecordError(below, f"{path} should have {counted(count, 'face')}, and has {counted(found, 'row')}")
     if count == 0 and first < len(lines) and _is_empty(lines[first][1]):
         after = first + 1
     if after < len(lines) and is_row(lines[after][1]):
-        raise _RecordError(counted, f"{path} should have {count} faces, and has more rows")
+        raise _RecordError(below, f"{path} should have {counted(count, 'face')}, and has more rows")
     values: list[float] = []
     for number, row in rows:
         try:
