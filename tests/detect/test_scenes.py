@@ -131,4 +131,17 @@ def test_a_picture_that_ends_early_is_told_before_anything_is_trained(
     assert str(error.value).endswith(". Mend it, or set detect.skip_bad: true")
     assert "".join(one.stem for one in scenes_of(skip_bad=True).test.paths) == "hj"
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "left out" in line]
-    assert line.startswith(f"[detect] left out: {path}: does not decode: ")
+    assert line.startswith(f"[detect] note: {path}: does not decode: ")
+
+
+def test_what_is_said_of_one_scene_and_of_a_face_that_is_ignored(
+    data: Path, scenes_of: Callable[..., Scenes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "train.txt").write_text("# a.bmp\n4 4 20 20\n")
+    (data / "val.txt").write_text("# e.bmp\n4 4 20 20\n40 40 20 20\n")
+    scenes_of(skip_bad=True)
+    assert capsys.readouterr().out.splitlines() == [
+        f"[detect] note: {data}/val.txt:3: the box 40 40 20 20 lies outside the picture of 32 x 32 px (e.bmp): "
+        "the face is ignored",
+        "[detect] 1 scene with 1 face to train with, 1 to choose with, 3 to measure on",
+    ]

@@ -11,6 +11,7 @@ from faceline_core.faces import PhotoError, check_photo
 from faceline_core.parameters.detection import Detect
 from faceline_core.stage.progress import progress, say
 from faceline_detect.annotations import Annotation, Annotations, read_annotations
+from faceline_detect.annotations.text import counted
 from faceline_detect.splitting import file_identities, split
 
 STAGE = "detect"
@@ -63,8 +64,8 @@ def open_scenes(settings: Detect, seed: int) -> Scenes:
     faces = sum(len(picture.boxes) for picture in scenes.train.pictures)
     say(
         STAGE,
-        f"{len(scenes.train.pictures)} scenes with {faces} faces to train with, {len(scenes.val.pictures)} to choose "
-        f"with, {len(scenes.test.pictures)} to measure on",
+        f"{counted(len(scenes.train.pictures), 'scene')} with {counted(faces, 'face')} to train with, "
+        f"{len(scenes.val.pictures)} to choose with, {len(scenes.test.pictures)} to measure on",
     )
     return scenes
 
@@ -90,9 +91,9 @@ def _read(name: str, settings: Detect) -> Annotations:
     whole, broken = _decodable(labels, settings.skip_bad)
     left_out = (*labels.left_out, *broken)
     for line in left_out[:_SHOWN]:
-        say(STAGE, f"left out: {line}")
+        say(STAGE, f"note: {line}")
     if len(left_out) > _SHOWN:
-        say(STAGE, f"left out: {len(left_out) - _SHOWN} more")
+        say(STAGE, f"note: {len(left_out) - _SHOWN} more like these")
     return replace(labels, pictures=whole, left_out=left_out)
 
 

@@ -53,5 +53,5 @@ def test_one_that_finds_nothing(
 ) -> None:
     blind = measure([[]], [picture_of([0, 0, 60, 60])], settings_with(), seed=0)
     assert line("yolo", blind, by_height=True).endswith(
-        "; precision - recall 0.000 F1 0.000 at 0.5; landmark error - (1 scenes)"
+        "; precision - recall 0.000 F1 0.000 at 0.5; landmark error - (1 scene)"
     )

@@ -2,6 +2,7 @@
 
 import math
 
+from faceline_detect.annotations.text import counted
 from faceline_detect.measuring.counting import HEIGHTS
 from faceline_detect.measuring.measure import Measured
 
@@ -33,5 +34,5 @@ def line(name: str, measured: Measured, by_height: bool) -> str:
         at += f", highest F1 {shown('best_f1')} at {rounded:g}"
     return (
         f"{name}: AP {levels}, 95 % [{shown('ap_hard_low')}, {shown('ap_hard_high')}]; {at}; "
-        f"landmark error {shown('nme')} ({figures['pictures']} scenes)"
+        f"landmark error {shown('nme')} ({counted(figures['pictures'], 'scene')})"
     )
