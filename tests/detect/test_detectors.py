@@ -163,12 +163,13 @@ def trained(real_data, parameters_with, tmp_path_factory):
 
 
 @pytest.mark.real
-def test_a_trained_detector_reports_from_the_score_that_its_folder_says(trained, photos):
+def test_a_trained_detector_reports_from_the_score_that_its_folder_says(trained, photos, real_data):
     folder, _ = trained
     everything = load("retinaface", folder / "retinaface", confidence=0.02).detect(photos)
     for detector, lowest in (
         (load("retinaface", folder / "retinaface"), 0.8),
         (load("retinaface", folder / "file.pth"), 0.5),
+        (load("retinaface", real_data / "weights/retinaface_mobilenet0.25.pth"), 0.5),
         (load("retinaface", folder / "file.pth", confidence=0.9), 0.9),
     ):
         assert (detector.confidence, detector.landmarks) == (lowest, True)
