@@ -1,7 +1,9 @@
 """MTCNN behind the one interface, against facenet-pytorch as it comes."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from torch.nn.functional import interpolate
 from faceline_core.errors import FacelineError
 from faceline_core.faces import read_photo
 from faceline_detect.detectors import cascade as cascade_module
-from faceline_detect.detectors import load
+from faceline_detect.detectors import identity, load
 from faceline_detect.detectors import mtcnn as mtcnn_module
 from faceline_detect.detectors.area_means import crop_means, spans, strip_means, sum_tables
 from faceline_detect.detectors.batches import equal_size_batches
@@ -22,6 +24,8 @@ from faceline_detect.fusion import combine
 from faceline_detect.retinaface import RetinaFace
 from faceline_detect.retinaface.checkpoint import load_retinaface, save
 from faceline_detect.retinaface.searching import Search
+
+MEMBERS = {"fused": {"mtcnn", "retinaface", "yolo"}}
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +234,20 @@ def test_members_of_a_fusion_are_loaded_at_its_threshold(tmp_path, parameters_wi
         fused = load("fused", tmp_path / "fused", confidence=wanted)
         assert fused.confidence == (wanted or 0.5)
         assert [member.confidence for member in fused.members.values()] == [0.07, 0.07]
+
+
+@pytest.mark.parametrize("name", ["mtcnn", "retinaface", "yolo", "fused"])
+def test_the_identity_of_a_detector_holds_the_packages_that_it_runs(name):
+    package = Path(identity.__file__).parents[1]
+    todo, reached = [package / f"detectors/{each}.py" for each in ({name} | MEMBERS.get(name, set()))], set()
+    while todo:
+        file = todo.pop()
+        reached.add(file)
+        modules = re.findall(r"^ *from faceline_detect\.([\w.]+) import", file.read_text(), re.M)
+        places = [package.joinpath(*module.split(".")) for module in modules if module != "detectors"]  # loads any
+        files = [place / "__init__.py" if place.is_dir() else place.with_suffix(".py") for place in places]
+        todo += set(files) - reached
+    assert {file.relative_to(package).parts[0] for file in reached} == set(identity._CODE[name])
 
 
 def test_unknown_detectors_and_needless_checkpoints_are_refused(tmp_path):
