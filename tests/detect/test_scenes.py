@@ -145,3 +145,22 @@ def test_what_is_said_of_one_scene_and_of_a_face_that_is_ignored(
         "the face is ignored",
         "[detect] 1 scene with 1 face to train with, 1 to choose with, 3 to measure on",
     ]
+
+
+@pytest.mark.parametrize(("one", "other"), [("train", "val"), ("train", "test"), ("val", "test")])
+def test_with_skip_bad_copies_are_left_out_of_what_comes_before(
+    data: Path, scenes_of: Callable[..., Scenes], capsys: pytest.CaptureFixture[str], one: str, other: str
+) -> None:
+    copied = data / f"images/{PARTS[one][1]}.bmp"
+    shutil.copy(copied, data / "images/again.bmp")
+    label(data, other, [f"{PARTS[other][0]}.bmp", "again.bmp"])
+    scenes = scenes_of(skip_bad=True)
+    assert copied not in getattr(scenes, one).paths
+    assert [len(getattr(scenes, part).paths) for part in (one, other)] == [len(PARTS[one]) - 1, 2]
+    assert f"note: {copied}: left out, a copy of a picture {USES[other]} (" in capsys.readouterr().out
+
+
+def test_one_file_in_two_sets_is_an_error_with_skip_bad_too(data: Path, scenes_of: Callable[..., Scenes]) -> None:
+    label(data, "val", ["a.bmp", "e.bmp"])
+    with pytest.raises(FacelineError, match=r"val_scenes: .*a\.bmp is among the scenes that are trained on"):
+        scenes_of(skip_bad=True)

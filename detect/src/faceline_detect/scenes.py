@@ -1,6 +1,7 @@
 """The labelled scenes of a run: to train with, to choose the best epoch with, to measure on."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from pathlib import Path
@@ -60,7 +61,7 @@ def open_scenes(settings: Detect, seed: int) -> Scenes:
         Part(val.pictures, val.folder) if val else Part(parts[1], own.folder),
         Part(test.pictures, test.folder) if test else Part(parts[2], own.folder),
     )
-    _check_apart(scenes, settings)
+    scenes = _apart(scenes, settings)
     faces = sum(len(picture.boxes) for picture in scenes.train.pictures)
     say(
         STAGE,
@@ -112,24 +113,44 @@ def _decodable(labels: Annotations, skip_bad: bool) -> tuple[list[Annotation], l
     return whole, broken
 
 
-def _check_apart(scenes: Scenes, settings: Detect) -> None:
-    """Raises where two label files have a picture in common, by its path or as a copy."""
+def _apart(scenes: Scenes, settings: Detect) -> Scenes:
+    """Three sets that have no picture in common, by its path or as a copy.
+
+    Data sets hold copies: with `skip_bad` a copy of a picture to measure or to choose with is left out of what comes
+    before. The same file in two sets is a mistake of whoever named them.
+
+    Raises:
+        FacelineError: where label files have a picture in common.
+    """
     if settings.val_scenes is None and settings.test_scenes is None:
-        return  # split keeps copies together
+        return scenes  # split keeps copies together
     identities = file_identities(chain(scenes.train.paths, scenes.val.paths, scenes.test.paths))
-    parts = {
-        "scenes": (scenes.train, "that are trained on"),
-        "val_scenes": (scenes.val, "to choose the best epoch with"),
-        "test_scenes": (scenes.test, "to measure on"),
-    }
+    parts = {"scenes": scenes.train, "val_scenes": scenes.val, "test_scenes": scenes.test}
+    uses = dict(zip(parts, ("that are trained on", "to choose the best epoch with", "to measure on"), strict=True))
     for one, other in combinations(parts, 2):
+        if settings.skip_bad:
+            parts[one] = _without_copies(parts[one], parts[other], identities, uses[other])
         first, second = (other, one) if getattr(settings, other) is None else (one, other)
-        (part, use), (with_labels, _) = parts[first], parts[second]
-        known = {identities[path]: path for path in reversed(part.paths)}
-        shared = [path for path in with_labels.paths if identities[path] in known]
+        known = {identities[path]: path for path in reversed(parts[first].paths)}
+        shared = [path for path in parts[second].paths if identities[path] in known]
         if shared:
             more = f"; {len(shared) - 1} more are" if len(shared) > 1 else ""
             raise FacelineError(
-                f"detect.{second}: {shared[0]} is among the scenes {use} (as {known[identities[shared[0]]]}){more}. "
-                "Take it out of one of the two"
+                f"detect.{second}: {shared[0]} is among the scenes {uses[first]} (as {known[identities[shared[0]]]})"
+                f"{more}. Take it out of one of the two"
             )
+    return Scenes(*parts.values())
+
+
+def _without_copies(part: Part, later: Part, identities: Mapping[Path, object], use: str) -> Part:
+    known, same = {identities[path]: path for path in reversed(later.paths)}, set(later.paths)
+    copies = {path for path in part.paths if identities[path] in known and path not in same}
+    if copies:
+        example = next(path for path in part.paths if path in copies)
+        others = f", and {len(copies) - 1} more" if len(copies) > 1 else ""
+        say(
+            STAGE,
+            f"note: {example}{others}: left out, a copy of a picture {use} ({known[identities[example]]})",
+        )
+    kept = [picture for picture, path in zip(part.pictures, part.paths, strict=True) if path not in copies]
+    return part._replace(pictures=kept)
