@@ -71,6 +71,11 @@ def test_another_detector_trained_redoes_no_faces_that_mtcnn_found(reproduced, c
     assert ran(clone.run("dvc", "exp", "run", "-S", "detect.train=[retinaface]", "--name", "fewer")) == ["detect"]
     figures = clone.experiments()["fewer"]["metrics"]["artifacts/detect/metrics.json"]["data"]
     assert list(figures) == ["mtcnn", "retinaface"]
+    for command in ("show", "diff"):
+        output = clone.run("dvc", "plots", command)
+        assert re.fullmatch(r"file://\S+index\.html\n", output), "it complains of nothing"
+        page = (clone.folder / "dvc_plots/index.html").read_text()
+        assert "pr_curve_retinaface.csv" in page
 
 
 def test_params_metrics_and_plots_diff(experiment):
