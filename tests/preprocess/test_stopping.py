@@ -52,20 +52,15 @@ def children(pid):
     return [line for line in out.splitlines() if "spawn_main" in line]
 
 
-@pytest.mark.real
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_stopped_run_goes_on_where_it_was(project, lfw, how):
-    lfw(project, 12, 6)
-    project.set(num_workers=2)
-    process = project.start()
-    wait_for(lambda: lines_of(project) >= 16)
+def stop(project, process, how):
+    """Stops a run, waits until none of its processes is left, and returns what it printed."""
     assert len(children(process.pid)) == 2
     start = time.monotonic()
     if how == signal.SIGINT:
         os.killpg(process.pid, how)  # as a terminal does
     else:
         process.send_signal(how)
-    _, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=30)
     assert "Traceback" not in err
     if how != signal.SIGKILL:  # then workers end with their chunk
         assert time.monotonic() - start < 5
@@ -73,15 +68,30 @@ def test_a_stopped_run_goes_on_where_it_was(project, lfw, how):
         assert err.strip() == "[preprocess] stopped; run it again to go on"
     wait_for(lambda: not children(process.pid), 20)
     assert not project.processed.exists()
+    return out
 
-    done = lines_of(project)
-    assert 16 <= done < 72
+
+@pytest.mark.real
+def test_a_stopped_run_goes_on_where_it_was(project, lfw):
+    """Stopped by Ctrl-C, then by SIGTERM, then killed."""
+    lfw(project, 16, 8)
+    project.set(num_workers=2)
+    total = len(list(project.people.glob("*/*")))
+    done, pattern = 0, rf"{total} photos of 16 people, (\d+) done before the stop"
+    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        process = project.start()
+        wait_for(lambda: lines_of(project) >= done + 8)  # noqa: B023 (waited for here)
+        out = stop(project, process, how)
+        assert re.findall(pattern, out) == ([str(done)] if done else [])
+        assert done + 8 <= lines_of(project) < total
+        done = lines_of(project)
+
     project.set(num_workers=0)
     process = project.start()
     out, err = process.communicate(timeout=100)
     assert (process.returncode, err) == (0, "")
-    assert re.search(rf"72 photos of 12 people, {done} done before the stop", out)
-    assert len(project.manifest()) == 72
+    assert re.findall(pattern, out) == [str(done)]
+    assert len(project.manifest()) == total > 100
 
 
 @pytest.mark.real
