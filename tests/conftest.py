@@ -13,9 +13,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks of the tests are s
 REAL_DATA = Path(os.environ.get("FACELINE_REAL_DATA", Path(__file__).parents[2] / "shared/data"))
 
 
+LONGEST = (
+    "pipeline/test_experiments.py",
+    "train/test_going_on.py",
+    "train/test_processes.py",
+    "train/test_map_losses.py",
+    "train/test_train.py",
+    "detect/test_stage.py",
+    "real/test_verification_sets.py",
+    "detect/yolo/test_training.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first: of several workers none is left with one of them when the others have ended."""
-    items.sort(key=lambda item: "pipeline" not in item.path.parts)
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")
