@@ -1,5 +1,6 @@
 """Runs that are stopped, and go on."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -44,6 +45,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     with pytest.raises(stopped):
         run("stopped", **changes)
     assert len(steps) == 8
+    assert multiprocessing.active_children() == [], "its workers, too, are stopped"
     artifacts = run("stopped", **changes)
     assert len(steps) == 8 + 3 * 2, "16 faces in batches of 6 are 3 steps; epochs 3 and 4 were left"
     for name in ("best_model.pth", "final_model.pth"):

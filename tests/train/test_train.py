@@ -1,5 +1,6 @@
 """A run of the train stage: what it learns, what it leaves, and that it can be repeated."""
 
+import multiprocessing
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
@@ -70,6 +71,7 @@ def test_another_seed_is_another_run(run, weights_of):
 
 def test_worker_processes_change_nothing(run, weights_of, assert_same):
     first, second = run("a"), run("b", dataset__num_workers=2)
+    assert multiprocessing.active_children() == []
     assert_same(weights_of(first), weights_of(second))
 
 

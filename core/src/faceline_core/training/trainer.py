@@ -22,6 +22,7 @@ from lightning.pytorch.callbacks import Checkpoint, TQDMProgressBar
 
 from faceline_core.errors import FacelineError, nearest
 from faceline_core.parameters.training import Trainer as TrainerSettings
+from faceline_core.training.loading import EpochLoader
 
 Precision = Literal[32, "bf16", 16]
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -72,6 +73,7 @@ def build_trainer(
                 _ValidateAtTheEnd(),
                 *callbacks,
                 _StopAtOnce(),
+                _EndWorkers(),
                 *([TQDMProgressBar(refresh_rate)] if bar else []),
             ],
             plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
@@ -139,6 +141,26 @@ def _started_processes() -> int:
     if SLURMEnvironment.detect():
         return int(os.environ["SLURM_NTASKS"])
     return int(os.environ["WORLD_SIZE"]) if TorchElasticEnvironment.detect() else 1
+
+
+class _EndWorkers(lightning.Callback):
+    """Ends the processes that prepare batches, when a run has ended in any way."""
+
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:  # noqa: ARG002
+        self._end(trainer)
+
+    def on_exception(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,  # noqa: ARG002
+        exception: BaseException,  # noqa: ARG002
+    ) -> None:
+        self._end(trainer)
+
+    def _end(self, trainer: lightning.Trainer) -> None:
+        for loader in (trainer.train_dataloader, trainer.val_dataloaders):
+            if isinstance(loader, EpochLoader):
+                loader.close()
 
 
 class _ValidateAtTheEnd(lightning.Callback):
