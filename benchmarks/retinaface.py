@@ -52,7 +52,7 @@ def measure(way: str, options: argparse.Namespace) -> None:
         def run() -> Outputs:
             return plain(network, pictures)
     else:
-        search = RetinaFaceSearch(network, Search(), precision="bf16" if "16" in way else "32")
+        search = RetinaFaceSearch(network, Search(precision="bf16" if "16" in way else 32))
         pictures = pictures.contiguous(memory_format=torch.channels_last)  # as photos come
 
         def run() -> Outputs:

@@ -23,7 +23,7 @@ from faceline_detect.detectors.folders import write_fused, write_mtcnn, write_tr
 from faceline_detect.fusion import combine
 from faceline_detect.retinaface import RetinaFace
 from faceline_detect.retinaface.checkpoint import load_retinaface, save
-from faceline_detect.retinaface.searching import Search
+from faceline_detect.retinaface.searching import RetinaFaceSearch, Search
 
 MEMBERS = {"fused": {"mtcnn", "retinaface", "yolo"}}
 
@@ -234,6 +234,22 @@ def test_members_of_a_fusion_are_loaded_at_its_threshold(tmp_path, parameters_wi
         fused = load("fused", tmp_path / "fused", confidence=wanted)
         assert fused.confidence == (wanted or 0.5)
         assert [member.confidence for member in fused.members.values()] == [0.07, 0.07]
+
+
+@pytest.mark.parametrize("precision", [32, "bf16"])
+def test_a_retinaface_searches_in_the_precision_of_its_folder(tmp_path, parameters_with, lively, precision):
+    network = lively()
+    save(tmp_path / "model.pth", network, Search())
+    settings = parameters_with(("detect",), {"detect.search.precision": precision}).detect
+    write_trained(tmp_path / "folder", "retinaface", tmp_path / "model.pth", settings)
+    photo = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
+    found = [face.score for face in load("retinaface", tmp_path / "folder", confidence=0.0).detect([photo])[0]]
+    same, other = (
+        [face.score for face in RetinaFaceSearch(network, Search(0.0, precision=each)).detect([photo])[0]]
+        for each in (precision, "bf16" if precision == 32 else 32)
+    )
+    assert len(found) > 5
+    assert found == same != other
 
 
 @pytest.mark.parametrize("name", ["mtcnn", "retinaface", "yolo", "fused"])

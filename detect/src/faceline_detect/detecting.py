@@ -19,7 +19,7 @@ from faceline_detect.detectors.retinaface import RetinaFaceDetector
 from faceline_detect.fusion import combine
 from faceline_detect.measuring import Measured, faces_that_count, gains, line, measure, write_report
 from faceline_detect.scenes import STAGE, Part, Scenes, open_scenes
-from faceline_detect.training.retinaface import TrainedRetinaFace, device_of, search_of, train_retinaface
+from faceline_detect.training.retinaface import TrainedRetinaFace, search_device, search_of, train_retinaface
 
 Found = dict[str, list[list[Face]]]
 """By detector: the faces of each picture."""
@@ -70,7 +70,7 @@ def detect(parameters: StageParameters, artifacts: Path = Path("artifacts")) -> 
             write_fused(folder / "fused", {name: folder / name for name in members}, settings)
         else:
             write_not_trained(folder / "fused", "fused")
-        found = _search(settings, scenes.test, names, folder, device_of(parameters.trainer))
+        found = _search(settings, scenes.test, names, folder, search_device(parameters.trainer))
         if fuses:
             found["fused"] = [
                 combine(dict(zip(members, faces, strict=True)), settings.fusion)

@@ -11,7 +11,7 @@ from faceline_core.tensors.tensor_file import read_tensor_file
 from faceline_detect.retinaface.checkpoint import load_retinaface, save
 from faceline_detect.retinaface.searching import RetinaFaceSearch, Search
 
-SEARCH = Search(0.05, 0.3, 640, 900, (0.5, 1.0), True)
+SEARCH = Search(0.05, 0.3, 640, 900, (0.5, 1.0), True, "bf16")
 
 
 @pytest.fixture
@@ -64,6 +64,7 @@ def test_what_a_checkpoint_records_is_what_the_format_promises(written):
         "normalisation": {"channel_order": "bgr", "mean": [104.0, 117.0, 123.0]},
         "search": {
             "confidence": 0.05, "nms": 0.3, "short_side": 640, "long_side": 900, "scales": (0.5, 1.0), "flip": True,
+            "precision": "bf16",
         },
         "side": 320,
         "epoch": 7,

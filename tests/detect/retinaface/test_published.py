@@ -26,23 +26,23 @@ def pictures(real_data):
     return {one.path: (one, read_photo(labels.folder / one.path)) for one in labels.pictures}
 
 
-def average_precision(network, pictures, folder, lowest, precision="32"):
+def average_precision(network, pictures, folder, lowest, precision=32):
     """Of the faces of at least `lowest` px."""
     labels, photos = zip(*(both for path, both in pictures.items() if path.startswith(folder)), strict=True)
-    found = RetinaFaceSearch(network, Search(), precision=precision).detect(photos)
+    found = RetinaFaceSearch(network, Search(precision=precision)).detect(photos)
     predictions = [np.array([[*face.box, face.score] for face in faces]).reshape(-1, 5) for faces in found]
     counted = [one.heights >= lowest for one in labels]
     return evaluate(predictions, [one.boxes for one in labels], counted)[0], sum(map(sum, counted))
 
 
-@pytest.mark.parametrize("precision", ["32", "bf16"])
+@pytest.mark.parametrize("precision", [32, "bf16"])
 def test_average_precision_on_group_photos(network, pictures, precision):
     found, faces = average_precision(network, pictures, "dlib", 0, precision)
     assert faces == 43
     assert found >= 0.99
 
 
-@pytest.mark.parametrize("precision", ["32", "bf16"])
+@pytest.mark.parametrize("precision", [32, "bf16"])
 def test_average_precision_on_people_with_masks(network, pictures, precision):
     found, faces = average_precision(network, pictures, "masks", 16, precision)
     assert faces == 172

@@ -170,7 +170,7 @@ def test_the_network_is_left_as_it_is(lively):
     network = lively().train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with torch.inference_mode():  # as in Lightning's validation
-        RetinaFaceSearch(network, ALL, precision="bf16").detect([picture(40, 70)])
+        RetinaFaceSearch(network, dataclasses.replace(ALL, precision="bf16")).detect([picture(40, 70)])
     assert network.training
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, before[name]), name

@@ -1,5 +1,7 @@
 """A YOLO's training: its files, that it goes on, and what it turns away."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ import yaml
 from faceline_core.errors import FacelineError
 from faceline_detect.annotations import read_annotations
 from faceline_detect.scenes import Part
+from faceline_detect.yolo import training
 from faceline_detect.yolo.checkpoint import read_yolo
 from faceline_detect.yolo.importing import ultralytics_at_work
 from faceline_detect.yolo.models import check_model
@@ -62,23 +65,27 @@ def test_ultralytics_itself_takes_the_model(trained):
         assert model.model.args["imgsz"] == trained.settings.side
 
 
-def test_stopped_and_gone_on_with_it_comes_to_the_same_bytes(trained, parts, yolo_settings, on_cpu, tmp_path, capsys):
+def test_stopped_and_gone_on_with_it_comes_to_the_same_bytes(
+    trained, parts, yolo_settings, on_cpu, tmp_path, capsys, monkeypatch
+):
     """The other run was never stopped, and in a process of its own."""
     places = tmp_path / "model.pt", tmp_path / "report"
     options = {"seed": 3, "trainer": on_cpu, "artifacts": tmp_path / "artifacts"}
 
-    def stop(_epoch, _row):
+    def stop(_row, _epochs):
         raise KeyboardInterrupt
 
     torch.set_num_threads(1)
-    with pytest.raises(KeyboardInterrupt):
-        train_yolo(yolo_settings, *parts, *places, **options, on_epoch=stop)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "line_of", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_yolo(yolo_settings, *parts, *places, **options)
     assert not places[0].exists()
     capsys.readouterr()
-    epochs = []
-    train_yolo(yolo_settings, *parts, *places, **options, on_epoch=lambda epoch, _row: epochs.append(epoch))
-    assert epochs == [2]
-    assert "goes on where it was stopped" in capsys.readouterr().out
+    train_yolo(yolo_settings, *parts, *places, **options)
+    output = capsys.readouterr().out
+    assert "goes on where it was stopped" in output
+    assert re.findall(r"YOLO epoch (\d)/", output) == ["2"]
     assert places[0].read_bytes() == (trained.folder / "model.pt").read_bytes()
     with (places[1] / "history.csv").open() as file:
         assert len(file.readlines()) == 3
@@ -88,18 +95,11 @@ def test_stopped_and_gone_on_with_it_comes_to_the_same_bytes(trained, parts, yol
 
 def test_boxes_alone(trained, parts, yolo_settings, on_cpu, tmp_path):  # noqa: ARG001
     settings = changed(yolo_settings, landmarks=False, epochs=1)
-    epochs = []
-    train_yolo(
-        settings,
-        *parts,
-        tmp_path / "model.pt",
-        tmp_path / "report",
-        seed=0,
-        trainer=on_cpu,
-        artifacts=tmp_path,
-        on_epoch=lambda _epoch, row: epochs.append(row),
-    )
-    assert not [name for row in epochs for name in row if "pose" in name or "landmarks" in name]
+    places = tmp_path / "model.pt", tmp_path / "report"
+    train_yolo(settings, *parts, *places, seed=0, trainer=on_cpu, artifacts=tmp_path)
+    columns = (places[1] / "history.csv").read_text().splitlines()[0]
+    assert "map50" in columns
+    assert not re.search("pose|landmarks", columns)
     search = YoloSearch(tmp_path / "model.pt", confidence=0.0)
     assert not search.landmarks
     faces = search.detect([np.zeros((64, 64, 3), np.uint8)])[0]

@@ -151,6 +151,8 @@ class DetectSearch(Section):
     """Pictures are searched at each of these sizes, and the faces merged."""
     flip: bool
     """The mirrored picture is searched as well."""
+    precision: Literal[32, "bf16"]
+    """Of all of the network but its heads; bf16 is faster where the machine computes in it."""
 
     @field_validator("scales")
     @classmethod

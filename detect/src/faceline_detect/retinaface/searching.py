@@ -33,6 +33,7 @@ class Search:
     long_side: int | None = None
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
+    precision: Literal[32, "bf16"] = 32
 
 
 class _OneTensor(nn.Module):
@@ -63,22 +64,15 @@ class RetinaFaceSearch:
 
     Args:
         network: is copied; the copy's BatchNorms are folded into its convolutions.
-        search: sizes, thresholds.
+        search: sizes, thresholds, and the precision of all but the heads.
         device: cpu, cuda, cuda:1, ...
-        precision: of all but the heads.
     """
 
-    def __init__(
-        self,
-        network: RetinaFace,
-        search: Search,
-        device: str = "cpu",
-        precision: Literal["32", "bf16"] = "32",
-    ):
+    def __init__(self, network: RetinaFace, search: Search, device: str = "cpu"):
         self.search, self.device = search, torch.device(device)
         self.network = deepcopy(network).to(self.device).float().eval().requires_grad_(False)
         fold_frozen(_OneTensor(self.network), 64)
-        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self._dtype = torch.bfloat16 if search.precision == "bf16" else torch.float32
         for part in (self.network.body, self.network.fpn, self.network.ssh1, self.network.ssh2, self.network.ssh3):
             part.to(self._dtype)
         self._sizes: Sequence[tuple[int, int]] = []

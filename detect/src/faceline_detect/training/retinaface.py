@@ -143,7 +143,7 @@ def _fit(runner: lightning.Trainer, module: Detection, feeding: Feeding, resumed
         raise
 
 
-def device_of(trainer: Trainer) -> str:
+def search_device(trainer: Trainer) -> str:
     """Where detectors are to search: as torch calls it."""
     return "cuda" if trainer.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
 
@@ -151,7 +151,9 @@ def device_of(trainer: Trainer) -> str:
 def search_of(settings: Detect) -> Search:
     """`detect.test` as a search for everything that may be a face."""
     test = settings.test
-    return Search(test.confidence, test.nms, test.short_side, test.long_side, tuple(test.scales), test.flip)
+    return Search(
+        test.confidence, test.nms, test.short_side, test.long_side, tuple(test.scales), test.flip, test.precision
+    )
 
 
 class _Trial:

@@ -15,7 +15,7 @@ _SHARED_BYTES = 1 << 29  # of /dev/shm that worker processes need; containers ha
 _MOST_WORKERS = 4
 
 
-def device_of(trainer: Trainer) -> torch.device:
+def training_device(trainer: Trainer) -> torch.device:
     """The one device that ultralytics is given.
 
     Raises:

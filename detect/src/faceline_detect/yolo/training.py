@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,9 @@ from faceline_detect.yolo.checkpoint import read_yolo, write_yolo
 from faceline_detect.yolo.dataset import write_dataset
 from faceline_detect.yolo.history import Rows, line_of, row_of, write_rows
 from faceline_detect.yolo.importing import put_font_in_place, ultralytics_at_work
-from faceline_detect.yolo.machine import device_of, in_words, precision_of, workers
+from faceline_detect.yolo.machine import in_words, precision_of, training_device, workers
 from faceline_detect.yolo.models import check_model
 from faceline_detect.yolo.resuming import Progress, seed_epoch
-
-OnEpoch = Callable[[int, dict[str, float]], None]
 
 CACHED_BYTES = 1 << 30
 """Decoded training pictures are kept in memory where all of them take no more."""
@@ -48,7 +45,6 @@ def train_yolo(
     seed: int,
     trainer: Trainer,
     artifacts: Path,
-    on_epoch: OnEpoch | None = None,
 ) -> Path:
     """Trains a YOLO, or goes on with one that was stopped; one that is done already is taken as it is.
 
@@ -63,7 +59,6 @@ def train_yolo(
         seed: of the network's first weights, and of what epochs draw.
         trainer: accelerator and precision; YOLO trains on one device.
         artifacts: the state to go on from, and the pictures as ultralytics wants them, lie in `.scratch` below it.
-        on_epoch: called with each finished epoch's number, from 1, and its row; an exception ends the run.
 
     Returns:
         `model`.
@@ -76,7 +71,7 @@ def train_yolo(
         with written_beside(model) as beside:
             shutil.copyfile(name, beside)
         return model
-    device = device_of(trainer)
+    device = training_device(trainer)
     precision = precision_of(trainer, device)
     folder = scratch_folder(
         artifacts, "yolo", _key(settings, name, train, val, seed, device, precision), keep_others=True
@@ -86,7 +81,7 @@ def train_yolo(
         say("detect", f"YOLO was trained before ({done})")
     else:
         data = write_dataset(train, val, folder / "dataset", settings.landmarks)
-        run = _Run(settings, name, data, folder, seed, device, precision, on_epoch)
+        run = _Run(settings, name, data, folder, seed, device, precision)
         trained = run.fit()
         with replaced_folder(done) as new:
             write_yolo(read_yolo(trained), new / "model.pt", settings.side)
@@ -116,10 +111,9 @@ class _Run:
         seed: int,
         device: torch.device,
         precision: Precision,
-        on_epoch: OnEpoch | None,
     ):
         self.settings, self.name, self.data, self.seed = settings, name, data, seed
-        self.device, self.precision, self.on_epoch = device, precision, on_epoch
+        self.device, self.precision = device, precision
         self.folder, self.rows = folder / "run", Rows()
         self.progress = Progress(folder / "state")
         self._threads = torch.get_num_threads()
@@ -193,8 +187,6 @@ class _Run:
             self.progress.keep(trainer, self.rows)
         best = "  best" if trainer.best_fitness == trainer.fitness else ""
         say("detect", line_of(row, self.settings.epochs) + best)
-        if self.on_epoch:
-            self.on_epoch(int(row["epoch"]), row)
 
     def _use_threads(self, _trainer: Any) -> None:
         torch.set_num_threads(self._threads)
