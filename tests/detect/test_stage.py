@@ -66,6 +66,7 @@ def test_every_detector_is_trained_measured_and_ready_for_others(parameters, tmp
     with (folder / "report/retinaface/history.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
     assert (folder / "report/retinaface/first_batch.jpg").is_file()
+    assert not list(tmp_path.rglob("progress.ckpt")), "what is finished keeps nothing to go on from"
     detect(parameters(WITH_YOLO, fusion={"iou_threshold": 0.6}), tmp_path / "artifacts")
     output = capsys.readouterr().out
     assert "RetinaFace was trained before" in output, "another fusion trains nothing anew"
