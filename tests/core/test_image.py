@@ -118,6 +118,20 @@ def test_every_exif_orientation_comes_out_upright(tmp_path, picture, orientation
     assert_like(saved(tmp_path, name, image, exif=exif, **options), picture)
 
 
+def test_only_the_orientation_of_exif_has_a_say(tmp_path, picture):
+    """Other tags that cannot be written anew, as a compression of -1, do not cost the photo."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0103] = 6, 1
+    written = exif.tobytes()
+    place = written.index(b"\x03\x01" if written[6:8] == b"II" else b"\x01\x03")
+    damaged = written[: place + 2] + (b"\x08\x00" if written[6:8] == b"II" else b"\x00\x08") + written[place + 4 :]
+    value = place + 8
+    damaged = damaged[:value] + b"\xff\xff" + damaged[value + 2 :]
+    Image.fromarray(picture).save(tmp_path / "a.jpg", exif=damaged)
+    check_photo(tmp_path / "a.jpg")
+    assert read_photo(tmp_path / "a.jpg").shape == (WIDE, HIGH, 3)
+
+
 def test_broken_exif_does_not_cost_the_photo(tmp_path, picture):
     path = saved(tmp_path, "a.jpg", Image.fromarray(picture), exif=b"Exif\0\0garbage that is no TIFF", quality=95)
     assert_like(path, picture)

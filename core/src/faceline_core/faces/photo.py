@@ -9,7 +9,7 @@ from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from faceline_core.errors import FacelineError
 
@@ -21,6 +21,16 @@ MAX_PIXELS = 120_000_000
 
 Used = TypeVar("Used")
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By EXIF orientation."""
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _FAULTS = (  # what Pillow's decoders raise on bytes that are not what the header promises
     OSError,
@@ -91,12 +101,14 @@ def _used(path: Path, max_pixels: int, use: Callable[[Image.Image], Used]) -> Us
 
 def _upright(image: Image.Image) -> NDArray[np.uint8]:
     image.load()
-    return np.array(_rgb(ImageOps.exif_transpose(image)))
+    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return np.array(_rgb(image if turn is None else image.transpose(turn)))  # exif_transpose would write the rest anew
 
 
 def _skimmed(image: Image.Image) -> None:
     image.draft("RGB", (1, 1))
     image.load()
+    image.getexif()
 
 
 def open_photo(file: BinaryIO) -> Image.Image:
