@@ -50,8 +50,9 @@ def detect(parameters: StageParameters, artifacts: Path = Path("artifacts")) -> 
     if "retinaface" in settings.train:
         retinaface = train_retinaface(settings, parameters.trainer, parameters.seed, scenes, artifacts)
     if parameters.trainer.fast_dev_run:
-        what = "a batch of training and one of validation went through" if retinaface else "RetinaFace is not trained"
-        say(STAGE, f"fast_dev_run: {what}; nothing was written")
+        trained = retinaface is not None and retinaface.history is not None
+        what = "a batch of training and one of validation went through" if trained else "RetinaFace is not trained"
+        say(STAGE, f"fast_dev_run: {what}; nothing was written to {target}")
         return target
     if not is_first():  # of the processes that trained together
         return target

@@ -176,11 +176,12 @@ def _json(records: Mapping[str, Any]) -> str:
     """The records, a line a face."""
     whole = []
     for path, record in records.items():
-        text = json.dumps(record)
         if faces := record.get("faces"):
             lines = ",\n".join(f"    {json.dumps(face, allow_nan=False)}" for face in faces)
             size = f'"width": {record["width"]}, "height": {record["height"]}'
             text = f'{{{size}, "faces": [\n{lines}\n  ]}}'
+        else:
+            text = json.dumps(record)
         whole.append(f"  {json.dumps(path)}: {text}")
     return "{\n" + ",\n".join(whole) + "\n}\n"
 

@@ -24,7 +24,7 @@ def add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="a detector's folder, or its file (default: artifacts/detect/<detector>)",
     )
     parser.add_argument(
-        "--confidence", type=float, metavar="SCORE", help="leave out faces under it, 0 to 1 (default: as trained)"
+        "--confidence", type=float, metavar="SCORE", help="leave out faces under it, 0 to 1 (default: the detector's)"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: cpu)")
     parser.add_argument(

@@ -32,8 +32,8 @@ class Part(NamedTuple):
 
     @property
     def with_landmarks(self) -> bool:
-        """Whether any face has all five."""
-        return any(picture.with_landmarks.any() for picture in self.pictures)
+        """Whether any face to learn has all five."""
+        return any((picture.with_landmarks & ~picture.ignore).any() for picture in self.pictures)
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,13 @@ def open_scenes(settings: Detect, seed: int) -> Scenes:
         Part(test.pictures, test.folder) if test else Part(parts[2], own.folder),
     )
     scenes = _apart(scenes, settings)
+    for name, part in (("scenes", scenes.train), ("val_scenes", scenes.val), ("test_scenes", scenes.test)):
+        if all(picture.ignore.all() for picture in part.pictures):
+            named = getattr(settings, name) and f"{settings.data}/{getattr(settings, name)}"
+            raise FacelineError(
+                f"detect.{name}: {named or 'what is held back'} is left without a face to find. Give more pictures, or "
+                "take copies out of the other sets"
+            )
     faces = sum(len(picture.boxes) for picture in scenes.train.pictures)
     say(
         STAGE,
@@ -143,8 +150,9 @@ def _apart(scenes: Scenes, settings: Detect) -> Scenes:
 
 
 def _without_copies(part: Part, later: Part, identities: Mapping[Path, object], use: str) -> Part:
-    known, same = {identities[path]: path for path in reversed(later.paths)}, set(later.paths)
-    copies = {path for path in part.paths if identities[path] in known and path not in same}
+    known = {identities[path]: path for path in reversed(later.paths)}
+    same = {path.resolve() for path in later.paths}
+    copies = {path for path in part.paths if identities[path] in known and path.resolve() not in same}
     if copies:
         example = next(path for path in part.paths if path in copies)
         others = f", and {len(copies) - 1} more" if len(copies) > 1 else ""

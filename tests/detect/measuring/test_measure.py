@@ -189,5 +189,5 @@ def test_lists_decide_where_they_are_given(
     with pytest.raises(FacelineError, match=r"wider_easy_val\.mat is not there"):
         measure(found, pictures, settings_with(official_lists=tmp_path), seed=0)
     none = {level: [np.zeros(len(picture.boxes), bool) for picture in pictures] for level in ("easy", "medium", "hard")}
-    figures = measure(found, pictures, settings_with(official_lists=tmp_path), seed=0, counted=none).figures
+    figures = measure(found, pictures, settings_with(), seed=0, counted=none).figures
     assert (figures["faces"], figures["ap_hard"], figures["wrong"]) == (0, None, 2)

@@ -95,6 +95,20 @@ def test_a_face_of_negative_width_counts_and_is_never_found(
     assert expected < 0.8
 
 
+def test_a_listed_face_that_labels_ignore_for_a_fault_can_be_found(
+    lists: Path,
+    pictures: list[Annotation],
+    face_of: Callable[..., Face],
+    settings_with: Callable[..., DetectTest],
+) -> None:
+    """With skip_bad labels ignore more than the lists: they alone say what counts."""
+    ignored = replace(pictures[2], ignore=np.array([True, False, False]))
+    pictures = [*pictures[:2], ignored]
+    found: list[list[Face]] = [[], [], [face_of(box, 0.9) for box in ignored.boxes.tolist()]]
+    figures = measure(found, pictures, settings_with(official_lists=lists), seed=0, resamples=0).figures
+    assert (figures["faces_hard"], figures["wrong"], figures["missed"]) == (5, 0, 2)
+
+
 def changed(pictures: list[Annotation], kind: str) -> Annotation:
     first = pictures[2]
     if kind == "another name":

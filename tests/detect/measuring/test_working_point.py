@@ -7,7 +7,7 @@ import pytest
 
 from faceline_core.faces import Face
 from faceline_detect.annotations.kinds import Annotation
-from faceline_detect.measuring.working_point import BELOW, LEFT_OUT, NO_FACE, best_f1, outcomes
+from faceline_detect.measuring.working_point import BELOW, LEFT_OUT, NO_FACE, at_threshold, best_f1, outcomes
 
 Crowd = tuple[list[Annotation], list[list[Face]]]
 
@@ -41,7 +41,7 @@ def test_by_hand(
 ) -> None:
     """Also where another picture with the same stands before and after."""
     picture, made = picture_of(*faces, ignore=ignore), [face_of(*each) for each in boxes]
-    for outcome in outcomes([made] * 3, [picture] * 3, [~picture.ignore] * 3, confidence=0.5):
+    for outcome in at_threshold(outcomes([made] * 3, [picture] * 3, [~picture.ignore] * 3), [made] * 3, 0.5):
         assert outcome.face.tolist() == found
         assert np.flatnonzero(outcome.unfound).tolist() == unfound
         assert outcome.right + outcome.missed == len(faces) - len(ignore)
@@ -85,7 +85,7 @@ def crowd(picture_of: Callable[..., Annotation], face_of: Callable[..., Face]) -
 def test_as_plainly(crowd: Crowd) -> None:
     pictures, found = crowd
     counted = [~picture.ignore for picture in pictures]
-    made = outcomes(found, pictures, counted, confidence=0.5)
+    made = at_threshold(outcomes(found, pictures, counted), found, 0.5)
     expected = [plainly(*each) for each in zip(found, pictures, counted, strict=True)]
     assert [outcome.face.tolist() for outcome in made] == expected
     assert {NO_FACE, LEFT_OUT, 0, 1, 2, 3} <= {place for places in expected for place in places}

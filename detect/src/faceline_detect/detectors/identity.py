@@ -37,7 +37,7 @@ def identity(name: str) -> list[str]:
 
 
 def working_confidence(name: str) -> float:
-    """The score from which on a detector's faces count: `detect.test.working_confidence` as it was when it was trained,
+    """The score from which on a detector's faces count: `detect.test.working_confidence` of the last run of detect,
     and 0.9 for MTCNN.
 
     Raises:

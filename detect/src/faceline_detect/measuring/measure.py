@@ -1,7 +1,8 @@
 """One detector, measured on labelled pictures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from faceline_detect.annotations.kinds import Annotation
 from faceline_detect.average_precision import Curve, match
 from faceline_detect.measuring.counting import Counted, faces_that_count
 from faceline_detect.measuring.landmark_error import landmark_errors
+from faceline_detect.measuring.official_lists import as_published
 from faceline_detect.measuring.resampling import draw_pictures, drawn_shares, interval, share
 from faceline_detect.measuring.working_point import Outcome, at_threshold, best_f1, box_rows, outcomes
 
@@ -77,7 +79,8 @@ def measure(
         raise ValueError(f"{len(pictures)} pictures, but what was found is of {len(found)}")
     counted = counted or faces_that_count(pictures, test.official_lists)
     to_find = counted[_WIDEST]
-    pictures = [_as_published(*each) for each in zip(pictures, to_find, strict=True)]
+    if test.official_lists is not None:
+        pictures = as_published(pictures, Path(test.official_lists))
     draws = draw_pictures(len(pictures), resamples, seed)
     made = outcomes(found, pictures, to_find)
     measured = Measured(outcomes=at_threshold(made, found, test.working_confidence))
@@ -101,13 +104,6 @@ def gains(before: Measured, after: Measured) -> dict[str, dict[str, float | None
         low, high = interval(values - before.resampled[name]) if known else (None, None)
         found[name] = {"difference": other - one if known else None, "low": low, "high": high}
     return found
-
-
-def _as_published(picture: Annotation, counted: NDArray[np.bool_]) -> Annotation:
-    """One that is to ignore and counts all the same is WIDER FACE's of negative width, which readers put right. Turned
-    back it is what the published evaluation takes: a face that no box overlaps."""
-    turned = counted & picture.ignore
-    return replace(picture, boxes=np.where(turned[:, None], picture.boxes[:, [2, 1, 0, 3]], picture.boxes))
 
 
 def _add_average_precision(

@@ -45,7 +45,6 @@ def outcomes(
     found: Sequence[Sequence[Face]],
     pictures: Sequence[Annotation],
     counted: Sequence[NDArray[np.bool_]],
-    confidence: float = 0.0,
 ) -> list[Outcome]:
     """Shares out boxes and faces: in order of falling score each box takes the face that it overlaps most of those that
     count and are still free, by an intersection over union of at least 0.5. One that gets none leaves the count where
@@ -55,7 +54,6 @@ def outcomes(
         found: for each picture what a detector found.
         pictures: with all their faces.
         counted: for each picture (N,) bool, the faces to find.
-        confidence: the score from which a box counts.
     """
     rows = stacked([box_rows(faces) for faces in found], 5, "boxes")
     faces = stacked([picture.boxes for picture in pictures], 4, "faces")
@@ -76,12 +74,11 @@ def outcomes(
     first = (np.cumsum(faces.counts) - faces.counts)[rows.picture]  # of each box, the first face of its picture
     taken[taken >= 0] -= first[taken >= 0]
     of_pictures = (np.split(each, np.cumsum(many))[:-1] for each, many in ((taken, rows.counts), (free, faces.counts)))
-    made = [Outcome(*each) for each in zip(*of_pictures, strict=True)]
-    return at_threshold(made, found, confidence)
+    return [Outcome(*each) for each in zip(*of_pictures, strict=True)]
 
 
 def at_threshold(made: Sequence[Outcome], found: Sequence[Sequence[Face]], confidence: float) -> list[Outcome]:
-    """Outcomes at a higher threshold than theirs. What a box takes depends on no box of a lower score, so a threshold
+    """Outcomes at a threshold. What a box takes depends on no box of a lower score, so a threshold
     takes pairs away and changes none."""
     there = []
     for outcome, faces in zip(made, found, strict=True):

@@ -1,6 +1,7 @@
 """A run that trains RetinaFace, or goes on with one that was stopped."""
 
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 import faceline_core
 import faceline_detect
+from faceline_core.errors import FacelineError
 from faceline_core.parameters.detection import Detect
 from faceline_core.parameters.training import EarlyStopping, Trainer
 from faceline_core.stage.files import code_hash, forget_scratch, scratch_folder, sha256_of
@@ -35,6 +37,7 @@ from faceline_detect.training.targets import Target
 WEIGHTS = Path("data/.scratch/weights")
 """Where downloaded weights are kept."""
 _WITHOUT_EFFECT = ("checkpoint_minutes", "fast_dev_run")
+_LIBRARIES = ("torch", "lightning", "albumentations", "opencv-python-headless", "numpy")
 _CODE = ("faces", "tensors", "training")  # of core
 
 
@@ -69,9 +72,9 @@ def train_retinaface(
         FacelineError: where weights, machine or parameters do not do, or the loss is not finite.
     """
     own = settings.retinaface
+    check_machine(trainer)
     if own.epochs == 0:
         return _as_it_is(settings, artifacts)
-    check_machine(trainer)
     if not scenes.train.with_landmarks:
         say(STAGE, "no face to train with has landmarks: this RetinaFace gives boxes alone, and cannot align faces")
     lightning.seed_everything(seed, verbose=False)
@@ -79,7 +82,8 @@ def train_retinaface(
     line = load_weights(network, own.weights, WEIGHTS)
     search = search_of(settings)
     trial = _Trial(network, settings)
-    precision = decide(trial, trainer, artifacts / ".scratch/precision.json", STAGE)
+    always = trainer.model_copy(update={"channels_last": True})  # as its squares lie
+    precision = decide(trial, always, artifacts / ".scratch/precision.json", STAGE)
     key = _run_key(settings, trainer, seed, scenes, precision)
     dry = trainer.fast_dev_run
     folder = scratch_folder(artifacts, "retinaface-dry" if dry else "retinaface", key, keep_others=True)
@@ -126,6 +130,8 @@ def train_retinaface(
 def _as_it_is(settings: Detect, artifacts: Path) -> TrainedRetinaFace:
     """`weights` as the detector. Runs that were stopped stay where they are."""
     own, path = settings.retinaface, Path(settings.retinaface.weights)
+    if not path.is_file():
+        raise FacelineError(f"detect.retinaface.weights: {path} is not there. Put the file there, or train: epochs: 20")
     network, content = load_retinaface(path, own.backbone)
     folder = scratch_folder(artifacts, "retinaface-as-it-is", None)
     kept = {name: content[name] for name in ("side", "epoch", "parameters", "landmarks") if name in content}
@@ -197,7 +203,7 @@ def _run_key(settings: Detect, trainer: Trainer, seed: int, scenes: Scenes, prec
         "data": [sha256_of_part(part) for part in (scenes.train, scenes.val)],
         "weights": sha256_of(weights) if weights.is_file() else None,
         "precision": precision,
-        "versions": [torch.__version__, lightning.__version__],
+        "versions": [version(name) for name in _LIBRARIES],
         "code": code_hash(Path(faceline_detect.__file__).parent, *(core / name for name in _CODE)),
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+import faceline_core
 import faceline_detect
 from faceline_core.errors import FacelineError
 from faceline_core.parameters.detection import YoloSettings
@@ -91,7 +92,7 @@ def train_yolo(
                 shutil.copyfile(plot, new / "report" / plot.name)
         for place in ("dataset", "run", "state"):
             shutil.rmtree(folder / place, ignore_errors=True)
-    forget_scratch(folder)
+        forget_scratch(folder)
     with written_beside(model) as beside:
         shutil.copyfile(done / "model.pt", beside)
     with replaced_folder(report) as new:
@@ -242,5 +243,5 @@ def _key(
         "device": device.type,
         "precision": precision,
         "versions": [version("ultralytics"), torch.__version__],
-        "code": code_hash(Path(faceline_detect.__file__).parent),
+        "code": code_hash(Path(faceline_detect.__file__).parent, Path(faceline_core.__file__).parent / "faces"),
     }
