@@ -17,7 +17,7 @@ from faceline_detect.detectors import Detector, load
 from faceline_detect.detectors.folders import write_fused, write_mtcnn, write_not_trained, write_trained
 from faceline_detect.detectors.retinaface import RetinaFaceDetector
 from faceline_detect.fusion import combine
-from faceline_detect.measuring import Measured, faces_that_count, gains, line, measure, write_report
+from faceline_detect.measuring import Measured, asked_for, gains, line, measure, write_report
 from faceline_detect.scenes import STAGE, Part, Scenes, open_scenes
 from faceline_detect.training.retinaface import TrainedRetinaFace, search_device, search_of, train_retinaface
 
@@ -43,7 +43,7 @@ def detect(parameters: StageParameters, artifacts: Path = Path("artifacts")) -> 
     settings: Detect = parameters.detect
     target = artifacts / "detect"
     scenes = open_scenes(settings, parameters.seed)
-    counted = faces_that_count(scenes.test.pictures, settings.test.official_lists)  # before hours of training
+    truths, counted = asked_for(scenes.test.pictures, settings.test.official_lists)  # before hours of training
     if "yolo" in settings.train:
         _check_yolo(settings, scenes.train)
     retinaface = None
@@ -78,8 +78,7 @@ def detect(parameters: StageParameters, artifacts: Path = Path("artifacts")) -> 
                 for faces in zip(*(found[name] for name in members), strict=True)
             ]
         measured = {
-            name: measure(faces, scenes.test.pictures, settings.test, parameters.seed, counted)
-            for name, faces in found.items()
+            name: measure(faces, truths, settings.test, parameters.seed, counted) for name, faces in found.items()
         }
         write_report(folder / "report", measured, found, *scenes.test)
         write_json(folder / "metrics.json", _metrics(measured, members))

@@ -7,13 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceline_detect.annotations.kinds import Annotation
-from faceline_detect.measuring.official_lists import counted_by_lists
+from faceline_detect.measuring.official_lists import as_published, counted_by_lists
 
 HEIGHTS = {"easy": 50.0, "medium": 30.0, "hard": 10.0}
 """px from which a face counts, where no lists say it; each level holds the one before it."""
 
 Counted = dict[str, list[NDArray[np.bool_]]]
 """For easy, medium and hard: for each picture (N,) bool, the faces that count."""
+
+
+def asked_for(pictures: Sequence[Annotation], official_lists: str | None) -> tuple[Sequence[Annotation], Counted]:
+    """Pictures as they are measured, and the faces that count. Raises FacelineError as `counted_by_lists`."""
+    counted = faces_that_count(pictures, official_lists)
+    return pictures if official_lists is None else as_published(pictures, Path(official_lists)), counted
 
 
 def faces_that_count(pictures: Sequence[Annotation], official_lists: str | None) -> Counted:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,8 @@ from faceline_core.faces import Face
 from faceline_core.parameters.detection import DetectTest
 from faceline_detect.annotations.kinds import Annotation
 from faceline_detect.average_precision import Curve, match
-from faceline_detect.measuring.counting import Counted, faces_that_count
+from faceline_detect.measuring.counting import Counted, asked_for
 from faceline_detect.measuring.landmark_error import landmark_errors
-from faceline_detect.measuring.official_lists import as_published
 from faceline_detect.measuring.resampling import draw_pictures, drawn_shares, interval, share
 from faceline_detect.measuring.working_point import Outcome, at_threshold, best_f1, box_rows, outcomes
 
@@ -65,7 +63,8 @@ def measure(
         pictures: labelled, in the same order.
         test: of it `working_confidence` and `official_lists`.
         seed: of the resamples.
-        counted: the faces that count, to measure several detectors; None finds out by `test.official_lists`.
+        counted: the faces that count, of `asked_for`, whose pictures are then those to give: lists are read once for
+            several detectors. None asks by `test.official_lists`.
         resamples: 0 leaves intervals out.
 
     Returns:
@@ -77,10 +76,9 @@ def measure(
     """
     if len(found) != len(pictures):
         raise ValueError(f"{len(pictures)} pictures, but what was found is of {len(found)}")
-    counted = counted or faces_that_count(pictures, test.official_lists)
+    if counted is None:
+        pictures, counted = asked_for(pictures, test.official_lists)
     to_find = counted[_WIDEST]
-    if test.official_lists is not None:
-        pictures = as_published(pictures, Path(test.official_lists))
     draws = draw_pictures(len(pictures), resamples, seed)
     made = outcomes(found, pictures, to_find)
     measured = Measured(outcomes=at_threshold(made, found, test.working_confidence))

@@ -127,7 +127,7 @@ def _load(file: Path) -> dict[str, Any]:
         )
     try:
         content: dict[str, Any] = loadmat(file, variable_names=_PARTS, appendmat=False)
-    except (OSError, ValueError, NotImplementedError, MatReadError) as error:
+    except (OSError, ValueError, NotImplementedError, MatReadError) as error:  # the third: of version 7.3, HDF5
         raise FacelineError(f"{file}: does not read as a MATLAB file ({error}). Copy it again") from None
     missing = [part for part in _PARTS if part not in content]
     if missing:

@@ -131,7 +131,9 @@ def _as_it_is(settings: Detect, artifacts: Path) -> TrainedRetinaFace:
     """`weights` as the detector. Runs that were stopped stay where they are."""
     own, path = settings.retinaface, Path(settings.retinaface.weights)
     if not path.is_file():
-        raise FacelineError(f"detect.retinaface.weights: {path} is not there. Put the file there, or train: epochs: 20")
+        raise FacelineError(
+            f"detect.retinaface.weights: {path} is not there. Put the file there, or set epochs above 0 to train"
+        )
     network, content = load_retinaface(path, own.backbone)
     folder = scratch_folder(artifacts, "retinaface-as-it-is", None)
     kept = {name: content[name] for name in ("side", "epoch", "parameters", "landmarks") if name in content}
